@@ -1,0 +1,234 @@
+"""The models of plant.yaml: every field typed and described, unknown keys refused.
+
+`plant/config_file.py` reads the file and turns what pydantic finds into mistakes with line numbers.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from plant.states import State
+from plant.tags import Tag, TagFields
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+"""A name that can stand in a URL, an MQTT topic level and a file name."""
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+LocalTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class Section(BaseModel):
+    """The common ground: frozen, and an unknown key is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Weekday(StrEnum):
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class BreakConfig(Section):
+    """A planned break inside a shift, local time."""
+
+    start: LocalTime = Field(description="When the break starts, such as 09:00")
+    minutes: Annotated[int, Field(ge=1, le=480)] = Field(description="How long it lasts")
+
+
+class ShiftConfig(Section):
+    """A planned shift, local time. One that ends at or before its start ends on the next day."""
+
+    name: str = Field(description="Name on screen")
+    days: list[Weekday] = Field(
+        min_length=1, description="Days on which it starts: [mon, tue, wed, thu, fri]"
+    )
+    start: LocalTime = Field(description="When it starts, such as 06:00")
+    end: LocalTime = Field(description="When it ends; 06:00 after a start of 22:00 is the next morning")
+    breaks: list[BreakConfig] = Field(default_factory=list, description="Planned breaks")
+
+
+class PlantSection(Section):
+    """The plant as a whole."""
+
+    enterprise: Name = Field(description="First level of the equipment hierarchy (ISA-95)")
+    site: Name = Field(description="Second level of the equipment hierarchy")
+    name: str = Field(description="Name of the plant on screen")
+    timezone: str = Field("Europe/Stockholm", description="Time zone of shifts and screens (IANA name)")
+    simulated: bool = Field(
+        False, description="True where the machines are simulated: every page and export says so"
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(
+                f"“{name}” is not a time zone; write its IANA name, such as Europe/Stockholm"
+            ) from None
+        return name
+
+
+class ModbusTcpSource(Section):
+    """A device, or a gateway with several, on Modbus TCP."""
+
+    type: Literal["modbus-tcp"]
+    host: str = Field(description="Host name or address of the device")
+    port: Port = Field(502, description="TCP port")
+    unit: Annotated[int, Field(ge=0, le=255)] = Field(1, description="Unit id")
+    poll_s: Annotated[float, Field(ge=0.05, le=86_400)] = Field(
+        1.0, description="Poll interval of its tags, s"
+    )
+    timeout_s: Annotated[float, Field(ge=0.05, le=60)] = Field(
+        1.0, description="How long to wait for an answer, s"
+    )
+    max_registers: Annotated[int, Field(ge=1, le=125)] = Field(
+        125, description="Most registers in one request"
+    )
+    max_bits: Annotated[int, Field(ge=1, le=2000)] = Field(2000, description="Most bits in one request")
+    max_gap: Annotated[int, Field(ge=0, le=124)] = Field(
+        8, description="Unused registers between two tags that are read across rather than in two requests"
+    )
+
+
+class MqttSource(Section):
+    """A broker to which the machines publish."""
+
+    type: Literal["mqtt"]
+    host: str = Field(description="Host name or address of the broker")
+    port: Port = Field(1883, description="TCP port")
+    username: str | None = Field(None, description="User name at the broker")
+    password: SecretStr | None = Field(
+        None, description="Password; take it from the environment: ${MQTT_PASSWORD}"
+    )
+    client_id: str | None = Field(
+        None, description="Client id; default: testbed-<enterprise>-<site>-<source>"
+    )
+
+
+class ReplaySource(Section):
+    """A recorded log that is imported with `testbed replay` (or played as if live)."""
+
+    type: Literal["replay"]
+    format: Literal["shdr", "csv"] = Field(
+        description="shdr: MTConnect adapter log, time|item|value…; csv: a header row and one time column"
+    )
+    time_column: str = Field(
+        "time", description="CSV: name of the column that holds the time, ISO 8601 with offset"
+    )
+
+
+SourceConfig = Annotated[ModbusTcpSource | MqttSource | ReplaySource, Field(discriminator="type")]
+
+
+class Threshold(Section):
+    """State from a number such as a motor current: on above `on`, off below `off` (hysteresis)."""
+
+    running_above: float = Field(description="At or above this value the machine runs, in the tag's unit")
+    running_below: float = Field(description="Below this value it no longer runs; lower than running_above")
+    idle_above: float | None = Field(
+        None, description="Not running but at or above this value: idle; below it: off. None: never off"
+    )
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> Self:
+        if self.running_below > self.running_above:
+            raise ValueError("running_below must not be above running_above; swap them")
+        if self.idle_above is not None and self.idle_above >= self.running_below:
+            raise ValueError("idle_above must be below running_below")
+        return self
+
+
+class StateConfig(Section):
+    """How the machine's state follows from one of its tags: by `map`, or by `threshold`."""
+
+    tag: str = Field(description="Name of the machine's tag that tells the state")
+    map: dict[str, State] = Field(
+        default_factory=dict,
+        description="State for each value of the tag, such as {ACTIVE: running, 2: idle}",
+    )
+    threshold: Threshold | None = Field(None, description="Limits for a numeric tag such as a current")
+
+    @field_validator("map", mode="before")
+    @classmethod
+    def _keys_as_text(cls, value: object) -> object:
+        return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.map) == (self.threshold is not None):
+            raise ValueError("give either map (a state for each value) or threshold (limits of a number)")
+        return self
+
+
+class PartsConfig(Section):
+    """The machine's part counters: two of total, good and scrap give the third; one alone means no scrap known."""
+
+    total: str | None = Field(None, description="Tag that counts every part")
+    good: str | None = Field(None, description="Tag that counts good parts")
+    scrap: str | None = Field(None, description="Tag that counts scrapped parts")
+    ideal_cycle_s: Annotated[float, Field(gt=0)] = Field(
+        description="Planned run time per part, seconds: the best that is sustained, not the average"
+    )
+    wrap: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="Number at which the counters start again from 0, such as 65536; None: they never wrap",
+    )
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if self.total is None and self.good is None:
+            raise ValueError("name the tag that counts parts: total or good")
+        return self
+
+
+class MachineConfig(Section):
+    """One machine (work unit)."""
+
+    name: str = Field(description="Name on screen")
+    area: Name = Field(description="Third level of the equipment hierarchy, such as machining")
+    line: Name = Field(description="Fourth level, such as line-1")
+    states: StateConfig | None = Field(None, description="How the state is known; none: no state, no OEE")
+    parts: PartsConfig | None = Field(
+        None, description="How parts are counted; none: no performance, no quality"
+    )
+    chart: list[str] = Field(
+        default_factory=list, description="Tags on the machine's page, most important first"
+    )
+    tags: dict[Name, TagFields] = Field(min_length=1, description="The machine's signals by name")
+
+
+class PlantConfig(Section):
+    """The whole file."""
+
+    plant: PlantSection
+    sources: dict[Name, SourceConfig] = Field(min_length=1, description="Where signals come from")
+    machines: dict[Name, MachineConfig] = Field(min_length=1, description="The machines by id")
+    shifts: list[ShiftConfig] = Field(
+        default_factory=list, description="Planned shifts; none: all time is planned, shown by calendar day"
+    )
+
+    def tags(self) -> tuple[Tag, ...]:
+        """Every tag of the plant with its identity, in the order of the file."""
+        return tuple(
+            Tag(machine=machine_id, name=name, **fields.model_dump())
+            for machine_id, machine in self.machines.items()
+            for name, fields in machine.tags.items()
+        )
+
+    def stale_after_s(self, tag: TagFields) -> float | None:
+        """Seconds after which a point of the tag says nothing any more; None: it holds until the next one."""
+        if tag.stale_after_s is not None:
+            return tag.stale_after_s
+        source = self.sources[tag.source]
+        return 5 * (tag.poll_s or source.poll_s) if isinstance(source, ModbusTcpSource) else None
