@@ -48,9 +48,7 @@ class ShiftConfig(Section):
     """A planned shift, local time. One that ends at or before its start ends on the next day."""
 
     name: str = Field(description="Name on screen")
-    days: list[Weekday] = Field(
-        min_length=1, description="Days on which it starts: [mon, tue, wed, thu, fri]"
-    )
+    days: list[Weekday] = Field(min_length=1, description="Days on which it starts: [mon, tue, wed, thu, fri]")
     start: LocalTime = Field(description="When it starts, such as 06:00")
     end: LocalTime = Field(description="When it ends; 06:00 after a start of 22:00 is the next morning")
     breaks: list[BreakConfig] = Field(default_factory=list, description="Planned breaks")
@@ -63,9 +61,7 @@ class PlantSection(Section):
     site: Name = Field(description="Second level of the equipment hierarchy")
     name: str = Field(description="Name of the plant on screen")
     timezone: str = Field("Europe/Stockholm", description="Time zone of shifts and screens (IANA name)")
-    simulated: bool = Field(
-        False, description="True where the machines are simulated: every page and export says so"
-    )
+    simulated: bool = Field(False, description="True where the machines are simulated: every page and export says so")
 
     @field_validator("timezone")
     @classmethod
@@ -73,9 +69,7 @@ class PlantSection(Section):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(
-                f"“{name}” is not a time zone; write its IANA name, such as Europe/Stockholm"
-            ) from None
+            raise ValueError(f"“{name}” is not a time zone; write its IANA name, such as Europe/Stockholm") from None
         return name
 
 
@@ -86,15 +80,9 @@ class ModbusTcpSource(Section):
     host: str = Field(description="Host name or address of the device")
     port: Port = Field(502, description="TCP port")
     unit: Annotated[int, Field(ge=0, le=255)] = Field(1, description="Unit id")
-    poll_s: Annotated[float, Field(ge=0.05, le=86_400)] = Field(
-        1.0, description="Poll interval of its tags, s"
-    )
-    timeout_s: Annotated[float, Field(ge=0.05, le=60)] = Field(
-        1.0, description="How long to wait for an answer, s"
-    )
-    max_registers: Annotated[int, Field(ge=1, le=125)] = Field(
-        125, description="Most registers in one request"
-    )
+    poll_s: Annotated[float, Field(ge=0.05, le=86_400)] = Field(1.0, description="Poll interval of its tags, s")
+    timeout_s: Annotated[float, Field(ge=0.05, le=60)] = Field(1.0, description="How long to wait for an answer, s")
+    max_registers: Annotated[int, Field(ge=1, le=125)] = Field(125, description="Most registers in one request")
     max_bits: Annotated[int, Field(ge=1, le=2000)] = Field(2000, description="Most bits in one request")
     max_gap: Annotated[int, Field(ge=0, le=124)] = Field(
         8, description="Unused registers between two tags that are read across rather than in two requests"
@@ -108,12 +96,8 @@ class MqttSource(Section):
     host: str = Field(description="Host name or address of the broker")
     port: Port = Field(1883, description="TCP port")
     username: str | None = Field(None, description="User name at the broker")
-    password: SecretStr | None = Field(
-        None, description="Password; take it from the environment: ${MQTT_PASSWORD}"
-    )
-    client_id: str | None = Field(
-        None, description="Client id; default: testbed-<enterprise>-<site>-<source>"
-    )
+    password: SecretStr | None = Field(None, description="Password; take it from the environment: ${MQTT_PASSWORD}")
+    client_id: str | None = Field(None, description="Client id; default: testbed-<enterprise>-<site>-<source>")
 
 
 class ReplaySource(Section):
@@ -123,9 +107,7 @@ class ReplaySource(Section):
     format: Literal["shdr", "csv"] = Field(
         description="shdr: MTConnect adapter log, time|item|value…; csv: a header row and one time column"
     )
-    time_column: str = Field(
-        "time", description="CSV: name of the column that holds the time, ISO 8601 with offset"
-    )
+    time_column: str = Field("time", description="CSV: name of the column that holds the time, ISO 8601 with offset")
 
 
 SourceConfig = Annotated[ModbusTcpSource | MqttSource | ReplaySource, Field(discriminator="type")]
@@ -199,12 +181,8 @@ class MachineConfig(Section):
     area: Name = Field(description="Third level of the equipment hierarchy, such as machining")
     line: Name = Field(description="Fourth level, such as line-1")
     states: StateConfig | None = Field(None, description="How the state is known; none: no state, no OEE")
-    parts: PartsConfig | None = Field(
-        None, description="How parts are counted; none: no performance, no quality"
-    )
-    chart: list[str] = Field(
-        default_factory=list, description="Tags on the machine's page, most important first"
-    )
+    parts: PartsConfig | None = Field(None, description="How parts are counted; none: no performance, no quality")
+    chart: list[str] = Field(default_factory=list, description="Tags on the machine's page, most important first")
     tags: dict[Name, TagFields] = Field(min_length=1, description="The machine's signals by name")
 
 

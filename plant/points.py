@@ -113,9 +113,7 @@ class PointBatch:
     def __iter__(self) -> Iterator[Point]:
         """Points one by one, for edges and tests."""
         for i in range(len(self)):
-            yield Point(
-                self.tags[self.tag[i]], int(self.time_ns[i]), self._value(i), Quality(int(self.quality[i]))
-            )
+            yield Point(self.tags[self.tag[i]], int(self.time_ns[i]), self._value(i), Quality(int(self.quality[i])))
 
     def _value(self, i: int) -> Value:
         if self.text is not None and self.text[i] is not None:
@@ -149,9 +147,7 @@ class PointBatch:
         if self.text is not None:
             chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
             text = tuple(self.text[i] for i in chosen)
-        return PointBatch(
-            self.tags, self.tag[rows], self.time_ns[rows], self.value[rows], self.quality[rows], text
-        )
+        return PointBatch(self.tags, self.tag[rows], self.time_ns[rows], self.value[rows], self.quality[rows], text)
 
     @classmethod
     def concat(cls, batches: Sequence[PointBatch]) -> PointBatch:

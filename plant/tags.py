@@ -102,9 +102,7 @@ class TagFields(BaseModel):
     offset: float = Field(0.0, description="value = raw × scale + offset")
     low: float | None = Field(None, description="Lowest valid value; below it the quality is UNCERTAIN")
     high: float | None = Field(None, description="Highest valid value; above it the quality is UNCERTAIN")
-    enum: dict[int, str] = Field(
-        default_factory=dict, description="Text of each number, such as {0: off, 1: run}"
-    )
+    enum: dict[int, str] = Field(default_factory=dict, description="Text of each number, such as {0: off, 1: run}")
     decimals: Annotated[int, Field(ge=0, le=9)] = Field(1, description="Decimals shown on screen")
     stale_after_s: Annotated[float, Field(gt=0)] | None = Field(
         None,
@@ -115,9 +113,7 @@ class TagFields(BaseModel):
     # Modbus
     address: str | int | None = Field(None, description="holding:0, input:12, coil:3 … or 40001, 300013 …")
     order: ByteOrder = Field(ByteOrder.ABCD, description="Byte order of values longer than one register")
-    bit: Annotated[int, Field(ge=0, le=15)] | None = Field(
-        None, description="Bit of a register, 0 is the lowest"
-    )
+    bit: Annotated[int, Field(ge=0, le=15)] | None = Field(None, description="Bit of a register, 0 is the lowest")
     byte: Annotated[str, Field(pattern="^(high|low)$")] | None = Field(
         None, description="Half of the register for int8 and uint8: high or low"
     )
@@ -127,12 +123,8 @@ class TagFields(BaseModel):
     )
 
     # MQTT
-    topic: str | None = Field(
-        None, description="Topic that carries the tag; the wildcards + and # are allowed"
-    )
-    path: str | None = Field(
-        None, description="JSONPath of the value, such as $.temperature; none: the payload itself"
-    )
+    topic: str | None = Field(None, description="Topic that carries the tag; the wildcards + and # are allowed")
+    path: str | None = Field(None, description="JSONPath of the value, such as $.temperature; none: the payload itself")
     time_path: str | None = Field(
         None,
         description="JSONPath of the time: ISO 8601 or a number since 1970 in s, ms, µs or ns; none: arrival",
