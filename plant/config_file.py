@@ -1,0 +1,192 @@
+"""Reads plant.yaml (YAML 1.2) and reports every mistake at once, with file, line, field and the right form.
+
+`${NAME}` and `${NAME:-default}` in a value are taken from the environment: that is where secrets come from.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from plant.config import PlantConfig
+from plant.config_links import find_broken_links
+from plant.errors import ConfigError, Mistake, UserInputError
+
+Location = tuple[int | str, ...]
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def load_plant(path: Path, environment: Mapping[str, str] | None = None) -> PlantConfig:
+    """The plant's configuration. Raises ConfigError with every mistake found, UserInputError without a file."""
+    tree = _parse(path)
+    document = _Document(path, tree)
+    missing: list[Mistake] = []
+    plain = _resolve(tree, (), os.environ if environment is None else environment, document, missing)
+    mistakes = [*missing, *_validate(plain, document)]
+    if mistakes:
+        raise ConfigError(path, sorted(mistakes, key=lambda m: (m.line or 0, m.field)))
+    return PlantConfig.model_validate(plain)
+
+
+def _parse(path: Path) -> CommentedMap:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserInputError(
+            f"There is no file {path}.", next_step="Give the path of a plant.yaml; examples/ holds some to copy."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserInputError(f"{path} cannot be read: {error}.", next_step="It must be a UTF-8 text file.") from None
+    try:
+        tree = YAML(typ="rt", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        wrong = str(error.problem or error.context).splitlines()[0] + "."
+        raise ConfigError(
+            path, [Mistake(path, line, "YAML", wrong, "Check indentation, colons and quotes there.")]
+        ) from None
+    except YAMLError as error:
+        raise ConfigError(path, [Mistake(path, None, "YAML", str(error), "")]) from None
+    if not isinstance(tree, CommentedMap):
+        wrong = "the file holds no sections." if tree is None else "the file does not start with sections."
+        raise ConfigError(path, [Mistake(path, 1, "plant.yaml", wrong, "Write plant:, sources: and machines:.")])
+    return tree
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """Finds the line of a place in the parsed file."""
+
+    path: Path
+    tree: CommentedMap
+
+    def line(self, location: Location) -> int | None:
+        line: int | None = None
+        for node, step in self._walk(location):
+            mark = node.lc.key(step) if isinstance(node, CommentedMap) else node.lc.item(step)
+            line = mark[0] + 1
+        return line
+
+    def field(self, location: Location) -> str:
+        """The place as written, without the names of alternatives that pydantic adds."""
+        steps = [step for _, step in self._walk(location)]
+        if location and location[-1] != "[key]" and (not steps or steps[-1] != location[-1]):
+            steps.append(location[-1])
+        return ".".join(map(str, steps)) or "plant.yaml"
+
+    def _walk(self, location: Location) -> Iterator[tuple[CommentedMap | CommentedSeq, int | str]]:
+        """Each container on the way with the step taken in it; steps that the file does not have are left out."""
+        node: object = self.tree
+        for step in location:
+            if isinstance(node, CommentedMap) and step in node:
+                yield node, step
+                node = node[step]
+            elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
+                yield node, step
+                node = node[step]
+
+    def mistake(self, location: Location, wrong: str, right: str) -> Mistake:
+        return Mistake(self.path, self.line(location), self.field(location), wrong, right)
+
+
+def _resolve(
+    node: object, at: Location, environment: Mapping[str, str], document: _Document, missing: list[Mistake]
+) -> object:
+    """Plain dicts, lists and scalars, with the environment's values in place."""
+    if isinstance(node, dict):
+        return {k: _resolve(v, (*at, k), environment, document, missing) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_resolve(v, (*at, i), environment, document, missing) for i, v in enumerate(node)]
+    if not isinstance(node, str):
+        return node
+
+    def value_of(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        if name in environment:
+            return environment[name]
+        if default is None:
+            missing.append(
+                document.mistake(
+                    at, f"the environment has no {name}.", f"Set it, or write a default: ${{{name}:-value}}."
+                )
+            )
+        return default or ""
+
+    return _VARIABLE.sub(value_of, str(node))
+
+
+def _validate(plain: object, document: _Document) -> Iterable[Mistake]:
+    try:
+        PlantConfig.model_validate(plain)
+    except ValidationError as error:
+        for detail in error.errors():
+            wrong, right = _explain(detail)
+            yield document.mistake(detail["loc"], wrong, right)
+    for location, wrong, right in find_broken_links(plain):
+        yield document.mistake(location, wrong, right)
+
+
+def _explain(detail: ErrorDetails) -> tuple[str, str]:
+    """What is wrong and what would be right, in plain words."""
+    field = str(detail["loc"][-1]) if detail["loc"] else ""
+    given = detail.get("input")
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            return "is missing.", _described(field)
+        case "extra_forbidden":
+            return f"“{field}” is not known here.", _did_you_mean(field)
+        case "enum" | "literal_error":
+            return f"“{given}” is not one of the choices.", f"Write {context.get('expected')}."
+        case "union_tag_invalid":
+            return f"type “{context.get('tag')}” is not known.", f"Write one of {context.get('expected_tags')}."
+        case "union_tag_not_found":
+            return "has no type.", "Add type: modbus-tcp, mqtt or replay."
+        case "string_pattern_mismatch":
+            return f"“{given}” does not have the right form.", _pattern_in_words(str(context.get("pattern")), field)
+        case "value_error":
+            wrong, _, right = str(context.get("error")).partition(";")
+            return wrong.strip() + ".", (right.strip()[:1].upper() + right.strip()[1:] + ".") if right else ""
+        case _:
+            return f"“{given}”: {detail['msg'][:1].lower()}{detail['msg'][1:]}.", _described(field)
+
+
+def _pattern_in_words(pattern: str, field: str) -> str:
+    if ":[0-5]" in pattern:
+        return "Write hours and minutes, such as 06:00."
+    if pattern.startswith("^(high"):
+        return "Write high or low."
+    return "Use letters without accents, digits, - and _, such as cnc-1; at most 64." if field else ""
+
+
+def _models() -> Iterable[type[BaseModel]]:
+    from plant import config, tags
+
+    for module in (config, tags):
+        for item in vars(module).values():
+            if isinstance(item, type) and issubclass(item, BaseModel):
+                yield item
+
+
+def _described(field: str) -> str:
+    for model in _models():
+        info = model.model_fields.get(field)
+        if info is not None and info.description:
+            return info.description + "."
+    return ""
+
+
+def _did_you_mean(field: str) -> str:
+    known = {name for model in _models() for name in model.model_fields}
+    close = get_close_matches(field, known, n=1, cutoff=0.6)
+    return f"Did you mean {close[0]}?" if close else "Remove it, or see docs/plant-yaml.md for the fields."
