@@ -1,0 +1,273 @@
+"""The application's questions, which REST and pages share. They ask; the pure modules beside this one calculate."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from plant.assets import Machine
+from plant.clock import HOUR, SECOND, Clock, Window, system_clock
+from plant.config import PlantConfig
+from plant.counters import Increments, increments
+from plant.errors import NotFoundError
+from plant.historian.base import Historian, HistorianHealth, Series, Trend, Watch
+from plant.oee import Oee, Production, evaluate
+from plant.points import Point, Quality
+from plant.shifts import Shift, ShiftCalendar
+from plant.states import CODE, Codes, State, Timeline, codes_by_map, codes_by_threshold, timeline
+from plant.tags import Tag
+
+# A threshold inside its hysteresis band needs the decision before the window: look back so far for it.
+_HYSTERESIS_LOOK_BACK = HOUR
+_OVERVIEW_LIVES = SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class MachineNow:
+    """One machine at a glance. `oee` covers the shift so far; `last` the newest point of any of its tags."""
+
+    machine: Machine
+    time_ns: int
+    state: State
+    state_since_ns: int | None
+    shift: Shift | None
+    oee: Oee | None
+    last_point_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Parts seen at one reading of the counter (mostly one): when, how many, how long since the one before
+    (None for the first in the window), how many of them scrap (None where nobody counts)."""
+
+    time_ns: int
+    count: int
+    cycle_s: float | None
+    scrap: int | None
+
+
+class Plant:
+    """One plant with its historian. Thread-safe; slow calls belong off the event loop."""
+
+    def __init__(self, config: PlantConfig, historian: Historian, clock: Clock = system_clock) -> None:
+        self.config = config
+        self.historian = historian
+        self.clock = clock
+        self.calendar = ShiftCalendar(config.shifts, config.plant.timezone)
+        self._tags = {tag.id: tag for tag in config.tags()}
+        self._machines = {
+            machine_id: Machine(
+                machine_id,
+                machine,
+                (config.plant.enterprise, config.plant.site, machine.area, machine.line),
+                tuple(tag for tag in self._tags.values() if tag.machine == machine_id),
+            )
+            for machine_id, machine in config.machines.items()
+        }
+        self._overview: tuple[int, tuple[MachineNow, ...]] | None = None
+        self._overview_lock = threading.Lock()
+
+    # What there is
+
+    def machines(self) -> tuple[Machine, ...]:
+        return tuple(self._machines.values())
+
+    def machine(self, machine_id: str) -> Machine:
+        if machine_id not in self._machines:
+            raise NotFoundError(
+                f"There is no machine “{machine_id}”.", next_step=f"Known machines: {', '.join(self._machines)}."
+            )
+        return self._machines[machine_id]
+
+    def tags(self) -> tuple[Tag, ...]:
+        return tuple(self._tags.values())
+
+    def tag(self, tag_id: str) -> Tag:
+        if tag_id not in self._tags:
+            raise NotFoundError(
+                f"There is no tag “{tag_id}”.", next_step="GET /api/tags lists them; a tag's id is machine.name."
+            )
+        return self._tags[tag_id]
+
+    # Values
+
+    def last(self, tag_ids: Iterable[str]) -> dict[str, Point]:
+        """The newest point of each tag, whatever its quality."""
+        return self.historian.last(tag_ids)
+
+    def trend(self, tag_id: str, window: Window, buckets: int) -> Trend:
+        return self.trends([tag_id], window, buckets)[tag_id]
+
+    def trends(self, tag_ids: Sequence[str], window: Window, buckets: int) -> dict[str, Trend]:
+        """Each tag in equal buckets: one call for charts under one another."""
+        for tag_id in tag_ids:
+            self.tag(tag_id)
+        return self.historian.aggregate(tag_ids, window, buckets)
+
+    def points(self, tag_id: str, window: Window) -> Series:
+        """Every stored point of a tag in the window."""
+        self.tag(tag_id)
+        return self.historian.range(tag_id, window)
+
+    def watch(self, tag_ids: Iterable[str] | None = None) -> Watch:
+        return self.historian.watch(tag_ids)
+
+    def is_stale(self, tag: Tag, point: Point, now_ns: int | None = None) -> bool:
+        """Whether a point is too old to say anything about now."""
+        limit = self.config.stale_after_s(tag)
+        return limit is not None and (now_ns or self.clock()) - point.time_ns > limit * SECOND
+
+    def recorded(self, machine_id: str) -> Window | None:
+        """From the first to just after the last point of a machine; None without points."""
+        spans = self.historian.span([tag.id for tag in self.machine(machine_id).tags]).values()
+        if not spans:
+            return None
+        return Window(min(span.start_ns for span in spans), max(span.end_ns for span in spans))
+
+    # Figures
+
+    def states(self, machine_id: str, window: Window) -> Timeline:
+        """The machine's states over the window; the future, and machines without a state tag, are UNKNOWN."""
+        machine = self.machine(machine_id)
+        config = machine.config.states
+        if config is None:
+            return timeline(np.empty(0, np.int64), np.empty(0, np.int8), window)
+        tag = machine.tag(config.tag)
+        look_back = _HYSTERESIS_LOOK_BACK if config.threshold else 0
+        wider = Window(window.start_ns - look_back, window.end_ns)
+        series = self._until_now(self.historian.range(tag.id, wider, with_previous=True))
+        stale_s = self.config.stale_after_s(tag)
+        stale_ns = None if stale_s is None else int(stale_s * SECOND)
+        now = self.clock()
+        time_ns, code = series.time_ns, self._state_codes(machine, tag, series)
+        if now < window.end_ns:  # what will come is not known
+            time_ns, code = np.append(time_ns, now), np.append(code, np.int8(CODE[State.UNKNOWN]))
+        return timeline(time_ns, code, window, stale_ns)
+
+    def oee(self, machine_id: str, window: Window) -> Oee:
+        """OEE with its elements. The part of the window that is still to come is left out."""
+        now = self.clock()
+        if window.start_ns < now < window.end_ns:
+            window = Window(window.start_ns, now)
+        return evaluate(
+            self.states(machine_id, window),
+            self.calendar.planned(window),
+            self._production(self.machine(machine_id), window),
+        )
+
+    def parts(self, machine_id: str, window: Window, limit: int = 20) -> tuple[Part, ...]:
+        """The newest parts in the window, newest first."""
+        production = self._production(self.machine(machine_id), window)
+        if production is None:
+            return ()
+        made, scrap = production.produced, production.scrap
+        rows = np.flatnonzero(made.amount)[-limit - 1 :]
+        times = made.time_ns[rows].tolist()
+        found = []
+        for i in range(max(len(rows) - limit, 0), len(rows)):
+            since = times[i - 1] if i > 0 else window.start_ns
+            count = round(float(made.amount[rows[i]]))
+            found.append(
+                Part(
+                    time_ns=times[i],
+                    count=count,
+                    cycle_s=(times[i] - since) / SECOND / max(count, 1) if i > 0 else None,
+                    scrap=None if scrap is None else round(scrap.within([Window(since + 1, times[i] + 1)]).total),
+                )
+            )
+        return tuple(reversed(found))
+
+    def now(self, machine_id: str) -> MachineNow:
+        """One machine at a glance."""
+        machine, now = self.machine(machine_id), self.clock()
+        shift = self.calendar.latest(now)
+        window = shift.window if shift and shift.window.start_ns < now else Window(now - 8 * HOUR, now)
+        window = Window(window.start_ns, min(window.end_ns, now))
+        *_, state = self.states(machine_id, Window(min(window.start_ns, now - HOUR), now))
+        newest = [point.time_ns for point in self.last(tag.id for tag in machine.tags).values()]
+        return MachineNow(
+            machine=machine,
+            time_ns=now,
+            state=state.state,
+            state_since_ns=state.start_ns,
+            shift=shift,
+            oee=self.oee(machine_id, window) if machine.config.states else None,
+            last_point_ns=max(newest, default=None),
+        )
+
+    def overview(self) -> tuple[MachineNow, ...]:
+        """Every machine at a glance; calculated at most once a second however many pages ask."""
+        with self._overview_lock:
+            now = self.clock()
+            if self._overview is None or not 0 <= now - self._overview[0] < _OVERVIEW_LIVES:
+                self._overview = now, tuple(self.now(machine_id) for machine_id in self._machines)
+            return self._overview[1]
+
+    def health(self) -> HistorianHealth:
+        return self.historian.health()
+
+    # How figures come from points
+
+    def _until_now(self, series: Series) -> Series:
+        """Without points from the future (a wrong clock in a device must not make states)."""
+        keep = int(np.searchsorted(series.time_ns, self.clock(), side="right"))
+        text = None if series.text is None else series.text[:keep]
+        return Series(series.time_ns[:keep], series.value[:keep], series.quality[:keep], text)
+
+    @staticmethod
+    def _state_codes(machine: Machine, tag: Tag, series: Series) -> Codes:
+        config = machine.config.states
+        assert config is not None
+        bad = series.quality < Quality.UNCERTAIN
+        if config.threshold is not None:
+            limits = config.threshold
+            value = np.where(bad, np.nan, series.value)
+            return codes_by_threshold(value, limits.running_above, limits.running_below, limits.idle_above)
+        if series.text is not None:
+            keys = [None if is_bad else text for is_bad, text in zip(bad.tolist(), series.text, strict=True)]
+            return codes_by_map(keys, config.map)
+        numbers, row = np.unique(series.value, return_inverse=True)
+        by_number = codes_by_map([_state_key(tag, number, config.map) for number in numbers.tolist()], config.map)
+        return np.where(bad, np.int8(CODE[State.UNKNOWN]), by_number[row]) if len(series) else by_number
+
+    def _production(self, machine: Machine, window: Window) -> Production | None:
+        config = machine.config.parts
+        if config is None:
+            return None
+
+        def counted(name: str | None) -> Increments | None:
+            if name is None:
+                return None
+            series = self._until_now(self.historian.range(machine.tag(name).id, window, with_previous=True))
+            usable = (series.quality >= Quality.UNCERTAIN) & ~np.isnan(series.value)
+            return increments(series.time_ns[usable], series.value[usable], config.wrap)
+
+        total, good, scrap = counted(config.total), counted(config.good), counted(config.scrap)
+        if total is not None and scrap is None and good is not None:
+            scrap = _together(total, good, sign=-1)
+        elif total is None and good is not None:
+            total = good if scrap is None else _together(good, scrap, sign=1)
+        assert total is not None, "the configuration names total or good"
+        return Production(total, scrap, config.ideal_cycle_s)
+
+
+def _state_key(tag: Tag, value: float, known: Mapping[str, State]) -> str | None:
+    """How the map names a number: the number itself, else its text in the tag's enumeration."""
+    if value != value:
+        return None
+    number = f"{value:g}"
+    return number if number in known else tag.text_of(value)
+
+
+def _together(one: Increments, other: Increments, sign: int) -> Increments:
+    """Two counters as one: their sum (good + scrap), or their difference (total − good)."""
+    time_ns = np.concatenate((one.time_ns, other.time_ns))
+    order = np.argsort(time_ns, kind="stable")
+    return Increments(
+        np.concatenate((one.since_ns, other.since_ns))[order],
+        time_ns[order],
+        np.concatenate((one.amount, sign * other.amount))[order],
+    )
