@@ -18,15 +18,14 @@ from rich.console import Console
 
 from plant.clock import system_clock
 from plant.config import PlantConfig
-from plant.historian.duckdb import DuckDbHistorian
-from plant.plant import Plant
+from plant.historian.base import Historian
 from testbed.data_dir import DataDir, prepare
 from testbed.listen import listen
 
 HOST = "127.0.0.1"
 _HISTORIAN_MEMORY_MB = 256
 
-Player = Callable[[DuckDbHistorian], Awaitable[None]]
+Player = Callable[[Historian], Awaitable[None]]
 """Something that runs beside the system and writes points, such as a recorded log that is played."""
 
 
@@ -53,6 +52,8 @@ async def serve(
     from api.app import create_app
     from dashboards.web import mount
     from gateway.gateway import Gateway
+    from plant.historian.duckdb import DuckDbHistorian
+    from plant.plant import Plant
 
     historian = await asyncio.to_thread(DuckDbHistorian, folder.historian, memory_limit_mb=_HISTORIAN_MEMORY_MB)
     try:
@@ -75,7 +76,7 @@ async def serve(
 
 
 @contextlib.asynccontextmanager
-async def _beside(player: Player | None, historian: DuckDbHistorian) -> AsyncIterator[None]:
+async def _beside(player: Player | None, historian: Historian) -> AsyncIterator[None]:
     """Run the player while the block runs."""
     task = asyncio.ensure_future(player(historian)) if player else None
     try:
