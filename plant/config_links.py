@@ -28,7 +28,7 @@ def find_broken_links(plain: object) -> Iterator[Finding]:
         tags = _section(machine, "tags")
         for name, raw in tags.items():
             yield from _check_tag((*at, "tags", name), raw, sources)
-        yield from _check_names(at, machine, {str(name) for name in tags})
+        yield from _check_names(at, machine, tags)
         yield from _check_state(at, machine, tags)
 
 
@@ -61,7 +61,7 @@ def _check_tag(at: tuple[str, ...], raw: object, sources: Mapping[Any, object]) 
             yield at, "a tag of a recording needs its key.", "Add key: with the data item's or column's name."
 
 
-def _check_names(at: tuple[str, ...], machine: object, tags: set[str]) -> Iterator[Finding]:
+def _check_names(at: tuple[str, ...], machine: object, tags: Mapping[Any, object]) -> Iterator[Finding]:
     """Every tag that the machine's own sections name must be among its tags."""
     named: list[tuple[tuple[int | str, ...], object]] = [
         ((*at, section, key), _section(machine, section).get(key))
@@ -92,7 +92,7 @@ def _is_text(raw: object) -> bool:
     return tag is not None and tag.type.is_text
 
 
-def _suggest(name: str, known: Mapping[Any, object] | set[str]) -> str:
+def _suggest(name: str, known: Mapping[Any, object]) -> str:
     names = [str(item) for item in known]
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     if close:

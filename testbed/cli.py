@@ -1,0 +1,144 @@
+"""The command line. Heavy parts are imported inside the commands: `--help` and a wrong option answer at once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from plant.errors import ConfigError, EquipmentError, ResourceError, TestbedError
+
+app = typer.Typer(
+    name="testbed",
+    help="A digitalisation test bed: machine signals to OEE, condition and energy, offline.",
+    epilog="Exit codes: 0 done · 1 a fault of the program · 2 something you wrote needs correcting · "
+    "3 this computer lacks something (port, disk, permission) · 4 a device or its cable needs a look.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console(stderr=True, highlight=False)
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder for stored data; made when it is missing.", show_default=False)
+]
+PortOption = Annotated[int, typer.Option("--port", min=1, max=65_535, help="Port of the pages on 127.0.0.1.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open the page in a browser.")]
+PlantFile = Annotated[Path, typer.Argument(metavar="PLANT.yaml", help="The plant's configuration.", show_default=False)]
+
+
+@app.command()
+def demo(
+    port: PortOption = 8080,
+    data_dir: DataDir = None,
+    history_days: Annotated[int, typer.Option(min=0, max=366, help="Days of history that the first start makes.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same history.")] = 1,
+    no_browser: NoBrowser = False,
+) -> None:
+    """Run the demo: simulated machines on real Modbus and MQTT, a week of history, the pages.
+
+    The data stay in the data folder (default data/demo): a later start goes on with them. Ctrl-C ends everything.
+    """
+    from testbed.demo.start import run_demo
+
+    run_demo(data_dir or Path("data/demo"), port, history_days, seed, open_browser=not no_browser, console=console)
+
+
+@app.command()
+def run(
+    plant_file: PlantFile,
+    port: PortOption = 8080,
+    data_dir: DataDir = None,
+) -> None:
+    """Run gateway, historian and pages for a plant of your own. Ctrl-C ends everything."""
+    from plant.config_file import load_plant
+    from testbed.system import run_system
+
+    config = load_plant(plant_file)
+    run_system(config, _data_dir(data_dir, plant_file), port, console)
+
+
+@app.command()
+def check(plant_file: PlantFile) -> None:
+    """Check a plant.yaml and list every mistake with file, line, field and the right form."""
+    from plant.config_file import load_plant
+
+    config = load_plant(plant_file)
+    typer.echo(
+        f"{plant_file} is in order: {_count(len(config.machines), 'machine')}, "
+        f"{_count(len(config.tags()), 'tag')}, {_count(len(config.sources), 'source')}."
+    )
+
+
+@app.command()
+def replay(
+    log: Annotated[
+        Path, typer.Argument(metavar="LOG", help="Recorded log: MTConnect SHDR or CSV.", show_default=False)
+    ],
+    plant_file: Annotated[
+        Path, typer.Option("--plant", metavar="PLANT.yaml", help="Plant with a source of type replay.")
+    ],
+    data_dir: DataDir = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=10_000, help="Play it as if live, so many times faster, and show the pages."),
+    ] = None,
+    port: PortOption = 8080,
+) -> None:
+    """Import a recorded log under its own time stamps, or play it as if live.
+
+    Importing the same log again changes nothing. Then look at it: testbed run PLANT.yaml --data-dir DIR.
+    """
+    from plant.config_file import load_plant
+    from testbed.replay import import_log, play_log
+
+    config = load_plant(plant_file)
+    folder = _data_dir(data_dir, plant_file)
+    if speed is None:
+        import_log(log, config, folder, plant_file, console)
+    else:
+        play_log(log, config, folder, speed, port, console)
+
+
+def _data_dir(given: Path | None, plant_file: Path) -> Path:
+    """Beside the demo's data, named after the plant's own folder or file."""
+    stem = plant_file.resolve().parent.name if plant_file.stem == "plant" else plant_file.stem
+    return given or Path("data") / stem
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _report(error: TestbedError) -> int:
+    """Say what is wrong and what to do next; the exit code tells who must act."""
+    if isinstance(error, ConfigError):
+        for mistake in error.mistakes:
+            place = f"{mistake.file}:{mistake.line}" if mistake.line else str(mistake.file)
+            advice = escape(f"{mistake.wrong} {mistake.right}")
+            console.print(f"[bold]{escape(place)}[/]  [red]{escape(mistake.field)}[/]: {advice}", soft_wrap=True)
+        console.print(f"{_count(len(error.mistakes), 'mistake')}.", end=" ")
+    else:
+        console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
+    if error.next_step:
+        console.print(escape(error.next_step), soft_wrap=True)
+    if isinstance(error, ResourceError):
+        return 3
+    return 4 if isinstance(error, EquipmentError) else 2
+
+
+def main() -> None:
+    """Entry point of the `testbed` command."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except TestbedError as error:
+        sys.exit(_report(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
