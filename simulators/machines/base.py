@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from plant.states import State
+from simulators.truth import Entry
 
 Value = float | str
 """A number in engineering units (int where it is a count or a code, bool where it is a bit), or a text."""
@@ -41,10 +42,16 @@ class Machine(Protocol):
     """A machine on the floor. Times UTC ns; signals in engineering units."""
 
     id: str
-    now_ns: int
-    state: State
-    cause: str
-    groups: tuple[Group, ...]
+    record: Callable[[Entry], None]  # where its truth goes
+
+    @property
+    def now_ns(self) -> int: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def cause(self) -> str: ...
+    @property
+    def groups(self) -> tuple[Group, ...]: ...
 
     def step(self, dt_s: float) -> None:
         """Live through so many seconds."""

@@ -104,9 +104,10 @@ class ProductionMachine(ABC, Generic[P, M]):
         self.id = machine_id
         self.params, self.memory = params, memory
         self._dice, self._noise = rng.spawn(2)
-        self._record, self._break_end = record, break_end
+        self.record, self._break_end = record, break_end
         self._stop_rate = sum(1 / stop.every_s for stop in params.stops)
-        memory.now_ns = memory.ledger_ns = memory.stopped_since_ns = start_ns
+        whole_ms = start_ns // _MILLISECOND * _MILLISECOND  # every event falls on a whole millisecond
+        memory.now_ns = memory.ledger_ns = memory.stopped_since_ns = whole_ms
         memory.order_left = self._order_size()
         self._on_new_order()
         self._begin_part()
@@ -154,12 +155,12 @@ class ProductionMachine(ABC, Generic[P, M]):
 
     def pause_until(self, to_ns: int) -> None:
         memory, state, cause = self.memory, self.memory.state, self.memory.cause
-        skipped = to_ns - memory.now_ns
+        skipped = (to_ns - memory.now_ns) // _MILLISECOND * _MILLISECOND
         if skipped <= 0:
             return
         self._book_energy()
         self._turn(State.UNKNOWN, "not simulated")
-        memory.now_ns, memory.ledger_ns = to_ns, to_ns
+        memory.now_ns = memory.ledger_ns = memory.now_ns + skipped
         memory.phase_end_ns += skipped
         memory.cycle_start_ns += skipped
         memory.stopped_since_ns += skipped
@@ -245,7 +246,7 @@ class ProductionMachine(ABC, Generic[P, M]):
         memory.scrap += spoiled
         memory.order_left -= 1
         self._on_part(reason)
-        self._record(PartMade(self.id, memory.now_ns, not spoiled, reason))
+        self.record(PartMade(self.id, memory.now_ns, not spoiled, reason))
 
     def _after_part(self) -> None:
         memory = self.memory
@@ -325,13 +326,13 @@ class ProductionMachine(ABC, Generic[P, M]):
         if (state, cause) != (memory.state, memory.cause):
             memory.state, memory.cause = state, cause
             memory.state_changes += 1
-            self._record(StateChange(self.id, memory.now_ns, state, cause))
+            self.record(StateChange(self.id, memory.now_ns, state, cause))
 
     def _book_energy(self) -> None:
         memory = self.memory
         if memory.now_ns > memory.ledger_ns:
             used = round(memory.energy_kwh - memory.ledger_kwh, 9)
-            self._record(EnergyUsed(self.id, memory.now_ns, memory.ledger_ns, used))
+            self.record(EnergyUsed(self.id, memory.now_ns, memory.ledger_ns, used))
             memory.ledger_ns, memory.ledger_kwh = memory.now_ns, memory.energy_kwh
 
     def _order_size(self) -> int:
