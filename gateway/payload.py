@@ -1,0 +1,232 @@
+"""MQTT messages into points (pure): JSON by JSONPath, or a payload that is the value itself.
+
+- A payload that cannot be read gives a BAD_DECODE point at arrival for each tag of its topic.
+- A key that is not there gives no point: devices send only what changed, and several kinds of message share one
+  topic. The tag's status says so. JSON `null`, NaN and an empty payload give BAD_NOT_AVAILABLE.
+- The time is the message's own where `time_path` leads to one: ISO 8601 with offset, or a number since 1970 in s, ms,
+  µs or ns (told by its size). What is no time, lies before 2000 or more than a day ahead is not used: arrival time
+  with UNCERTAIN_SOURCE_TIME. So is the arrival time of a retained message, for its value is older than that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from jsonpath_ng.exceptions import JSONPathError
+from jsonpath_ng.jsonpath import JSONPath
+from jsonpath_ng.parser import parse
+
+from plant.clock import DAY, parse_iso
+from plant.errors import DecodeError, UserInputError
+from plant.points import Point, Quality, Value
+from plant.tags import DataType, Tag
+
+_EARLIEST_NS = 946_684_800 * 1_000_000_000  # 2000-01-01: a device whose clock was never set counts from 1970
+_AHEAD_NS = DAY
+_EXACT = 2**53
+_EXCERPT = 200
+_WORDS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What came from the broker. `arrived_ns` was taken on arrival."""
+
+    topic: str
+    payload: bytes
+    arrived_ns: int
+    retained: bool = False
+
+    @property
+    def excerpt(self) -> str:
+        """Its beginning, for people."""
+        text = self.payload[:_EXCERPT].decode("utf-8", "replace")
+        return text + " …" if len(self.payload) > _EXCERPT else text
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a message gave for one tag: a point, a problem in words, or both."""
+
+    point: Point | None
+    problem: str = ""
+
+
+class TagReader:
+    """Reads one tag from messages; its paths are compiled once."""
+
+    def __init__(self, tag: Tag) -> None:
+        self.tag = tag
+        self._value_path = _compile(tag, tag.path)
+        self._time_path = _compile(tag, tag.time_path)
+        self._numbers = {text: number for number, text in tag.enum.items()}
+
+    def read(self, message: Message, document: object) -> Outcome:
+        """`document`: the payload as JSON, or the DecodeError that says why it is not."""
+        arrived = message.arrived_ns
+        try:
+            raw = self._raw(message, document)
+        except KeyError:
+            return Outcome(None, f"the message has no {self.tag.path}")
+        except DecodeError as error:
+            return Outcome(self._point(arrived, None, Quality.BAD_DECODE), str(error))
+        time_ns, time_problem = self._time(message, document)
+        try:
+            value, quality = self._convert(raw)
+        except DecodeError as error:
+            return Outcome(self._point(time_ns, None, Quality.BAD_DECODE), str(error))
+        uncertain_time = time_problem or (message.retained and self._time_path is None)
+        if uncertain_time and quality >= Quality.UNCERTAIN:
+            quality = Quality.UNCERTAIN_SOURCE_TIME
+        return Outcome(self._point(time_ns, value, quality), time_problem)
+
+    def _point(self, time_ns: int, value: Value, quality: Quality) -> Point:
+        return Point(self.tag.id, time_ns, value, quality)
+
+    def _raw(self, message: Message, document: object) -> object:
+        if not message.payload:
+            return None
+        if self._value_path is None:
+            return _plain(message.payload, document)
+        if isinstance(document, DecodeError):
+            raise document
+        found = self._value_path.find(document)
+        if not found:
+            raise KeyError(self.tag.path)
+        if len(found) > 1:
+            raise DecodeError(f"{self.tag.path} leads to {len(found)} values")
+        return found[0].value
+
+    def _time(self, message: Message, document: object) -> tuple[int, str]:
+        """The time of the value, and why it is not the message's own."""
+        if self._time_path is None:
+            return message.arrived_ns, ""
+        found = [] if isinstance(document, DecodeError) else self._time_path.find(document)
+        if len(found) != 1:
+            return message.arrived_ns, f"the message has no {self.tag.time_path}"
+        time_ns = parse_time(found[0].value)
+        if time_ns is None or not _EARLIEST_NS <= time_ns <= message.arrived_ns + _AHEAD_NS:
+            return message.arrived_ns, f"“{str(found[0].value)[:40]}” is not used as a time"
+        return time_ns, ""
+
+    def _convert(self, raw: object) -> tuple[Value, Quality]:
+        """Value and quality of what the payload holds. Raises DecodeError."""
+        if raw is None:
+            return None, Quality.BAD_NOT_AVAILABLE
+        if isinstance(raw, (dict, list)):
+            raise DecodeError("the value is an object or a list, not a single value")
+        if self.tag.type.is_text:
+            return _storable(raw if isinstance(raw, str) else json.dumps(raw)), Quality.GOOD
+        number = self._numbers.get(raw, raw) if isinstance(raw, str) else raw
+        if isinstance(number, str):
+            number = _number(number)
+        if not isinstance(number, (bool, int, float)):
+            raise DecodeError(f"“{str(raw)[:40]}” is not a number")
+        return self._scale(number)
+
+    def _scale(self, number: float) -> tuple[Value, Quality]:
+        tag = self.tag
+        if tag.type is DataType.BOOL and number not in (0, 1):
+            raise DecodeError(f"{str(number)[:40]} is neither true nor false")
+        try:
+            value = float(number) * tag.scale + tag.offset
+        except OverflowError:
+            raise DecodeError("the number is too large") from None
+        if not math.isfinite(value):
+            return None, Quality.BAD_NOT_AVAILABLE
+        if (tag.low is not None and value < tag.low) or (tag.high is not None and value > tag.high):
+            return value, Quality.UNCERTAIN_OUT_OF_RANGE
+        if isinstance(number, int) and abs(number) > _EXACT:
+            return value, Quality.UNCERTAIN_PRECISION
+        return value, Quality.GOOD
+
+
+def read_message(readers: Sequence[TagReader], message: Message) -> list[tuple[TagReader, Outcome]]:
+    """What the message gives for each of its topic's tags. Never raises for what a device may send."""
+    document = parse_json(message.payload)
+    return [(reader, reader.read(message, document)) for reader in readers]
+
+
+def parse_json(payload: bytes) -> object:
+    """The document, or a DecodeError (returned: it is only an error for those who need JSON)."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(payload)  # Python's own publishers write NaN and Infinity, which JSON does not know
+    except (ValueError, RecursionError) as error:
+        return DecodeError(f"the payload is not JSON: {error}")
+
+
+def parse_time(raw: object) -> int | None:
+    """UTC nanoseconds of a number (s, ms, µs or ns since 1970, told by its size) or of ISO 8601 with offset.
+
+    >>> parse_time(1714730700), parse_time("1714730700123"), parse_time("2024-05-03T12:05:00+02:00")
+    (1714730700000000000, 1714730700123000000, 1714730700000000000)
+    """
+    if isinstance(raw, str):
+        number = _number(raw)
+        if number is None:
+            try:
+                return parse_iso(raw)
+            except UserInputError:
+                return None
+        raw = number
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not math.isfinite(raw):
+        return None
+    size = abs(raw)
+    per_unit = next(ns for below, ns in ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3), (math.inf, 1)) if size < below)
+    if isinstance(raw, int):
+        return raw * per_unit
+    return round(raw * (per_unit / 1_000)) * 1_000  # a float holds no more than microseconds
+
+
+def _compile(tag: Tag, path: str | None) -> JSONPath | None:
+    if path is None:
+        return None
+    try:
+        return parse(path)
+    except JSONPathError as error:
+        raise UserInputError(
+            f"{tag.id}: “{path}” is not a JSONPath: {error}.", next_step="Write it as $.temperature or $.a.b[0]."
+        ) from None
+
+
+def _plain(payload: bytes, document: object) -> object:
+    """A payload that is the value itself: JSON, or bare text such as 23.5, RUNNING or true."""
+    if not isinstance(document, DecodeError):
+        return document
+    try:
+        text = payload.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise DecodeError("the payload is not UTF-8 text") from None
+    return text
+
+
+def _storable(text: str) -> str:
+    """Half a surrogate pair is legal in JSON's escapes, but is not a character and cannot be stored."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DecodeError("the text holds half a character") from None
+    return text
+
+
+def _number(text: str) -> float | None:
+    """A number (an int stays one), true or false written as text; None for anything else."""
+    plain = text.strip()
+    if plain.lower() in _WORDS:
+        return _WORDS[plain.lower()]
+    if "_" in plain:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(plain)
+        except ValueError:
+            continue
+    return None
