@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import ipaddress
 import logging
+import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +19,14 @@ from plant.errors import ResourceError, UserInputError
 from simulators.ports import check_port
 
 _READY_WITHIN_S = 5.0
+_GUARD = """
+exec 3<&0
+"$0" -c "$1" 3<&- &
+broker=$!
+{ cat <&3 >/dev/null; kill $broker; } 2>/dev/null &
+wait $broker
+rm -f "$1" && rmdir "${1%/*}"
+"""
 
 
 class BrokerChoice(StrEnum):
@@ -49,7 +55,7 @@ async def start_broker(choice: BrokerChoice, host: str, port: int) -> Broker | N
             next_step="Write host: 127.0.0.1 in plant.yaml, or run your own broker and give --broker none.",
         )
     check_port(host, port, "MQTT broker")
-    path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    path = mosquitto_path()
     if choice is BrokerChoice.MOSQUITTO and path is None:
         raise ResourceError(
             "mosquitto is not installed.", next_step="Install it, or use the built-in broker: --broker amqtt"
@@ -59,23 +65,34 @@ async def start_broker(choice: BrokerChoice, host: str, port: int) -> Broker | N
     return await _Amqtt.start(host, port)
 
 
+def mosquitto_path() -> str | None:
+    """Where mosquitto is installed (Debian puts it outside a user's PATH); not used on Windows."""
+    if os.name != "posix":
+        return None
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
 class _Mosquitto:
-    """mosquitto as a child process; on Linux it ends with this process, even after kill -9."""
+    """mosquitto under a small shell that ends it when our end of a pipe closes: even a kill -9 leaves none behind.
+
+    (Linux' parent-death signal does not do: mosquitto, started by root, changes its user, which clears it.)
+    """
 
     name = "mosquitto"
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: tempfile.TemporaryDirectory[str]) -> None:
-        self._process, self._folder = process, folder
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
 
     @classmethod
     async def start(cls, path: str, host: str, port: int) -> _Mosquitto:
-        folder = tempfile.TemporaryDirectory(prefix="testbed-mosquitto-")
-        settings = Path(folder.name) / "mosquitto.conf"
+        settings = Path(tempfile.mkdtemp(prefix="testbed-mosquitto-")) / "mosquitto.conf"  # the guard removes it
         settings.write_text(f"listener {port} {host}\nallow_anonymous true\npersistence false\nlog_type error\n")
         process = await asyncio.create_subprocess_exec(
-            path, "-c", str(settings), stdin=asyncio.subprocess.DEVNULL, preexec_fn=_die_with_parent()
+            *("sh", "-c", _GUARD, path, str(settings)),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in the terminal is for us, not for the guard
         )
-        broker = cls(process, folder)
+        broker = cls(process)
         try:
             await asyncio.wait_for(broker._listening(host, port), _READY_WITHIN_S)
         except (TimeoutError, ResourceError):
@@ -87,14 +104,13 @@ class _Mosquitto:
         return broker
 
     async def stop(self) -> None:
-        if self._process.returncode is None:
-            self._process.terminate()
-            try:
-                await asyncio.wait_for(self._process.wait(), 1.0)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-        self._folder.cleanup()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), 1.0)
+        except TimeoutError:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
 
     async def _listening(self, host: str, port: int) -> None:
         while self._process.returncode is None:
@@ -137,15 +153,3 @@ def _is_loopback(host: str) -> bool:
     except OSError:
         return False
     return all(ipaddress.ip_address(address.split("%")[0]).is_loopback for address in addresses)
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """For a child between fork and exec: Linux then ends it when its parent is gone (PR_SET_PDEATHSIG)."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def ask() -> None:
-        prctl(1, signal.SIGTERM)
-
-    return ask

@@ -111,7 +111,7 @@ def quantise_text(tag: TagFields, text: str) -> str:
     """A text as it comes out of the gateway: cut to the registers that the string has."""
     if tag.type is not DataType.STRING or tag.length is None:
         return text
-    return text.encode()[: 2 * tag.length].decode(errors="ignore").rstrip("\0 ")
+    return text.encode()[: 2 * tag.length].decode(errors="ignore").split("\0", 1)[0].rstrip(" ")
 
 
 def _unscaled(tag: TagFields, value: float) -> float:
