@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gateway.payload import TagReader
 from plant.clock import DAY, parse_iso
-from plant.errors import UserInputError
+from plant.errors import DecodeError, UserInputError
 from plant.points import PointBatch, Quality
-from plant.tags import DataType, Tag
+from plant.tags import Tag
 
 BATCH_POINTS = 50_000
 _EXAMPLES = 5
@@ -69,11 +70,6 @@ def parse_time(text: str, *, utc: bool = False) -> int | None:
     return None
 
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_ABSENT = frozenset({"unavailable", "nan", "null", "none", "n/a"})
-_BOOLS = {"true": 1.0, "on": 1.0, "yes": 1.0, "false": 0.0, "off": 0.0, "no": 0.0}
-
-
 class Reading(NamedTuple):
     """A value as the columns of a batch want it: NaN without a number, None without a text."""
 
@@ -82,41 +78,26 @@ class Reading(NamedTuple):
     quality: Quality
 
 
-def read_value(tag: Tag, text: str) -> Reading:
-    """The value that a text gives a tag.
+_ABSENT = frozenset({"null", "none", "n/a", "unavailable"})
 
-    UNAVAILABLE in any case is BAD_NOT_AVAILABLE; for a number also NaN and null. A number is scaled and checked
-    against the tag's range; a text of the tag's enumeration is its number. Anything else is BAD_DECODE.
+
+def read_value(reader: TagReader, text: str) -> Reading:
+    """The value that a text gives a tag, by the rules of a payload that is the value itself.
+
+    UNAVAILABLE in any case is BAD_NOT_AVAILABLE; for a number also NaN, null and nothing. A number is scaled and
+    checked against the tag's range; a text of the tag's enumeration is its number. Anything else is BAD_DECODE.
     """
-    low = text.strip().lower()
-    if low == "unavailable":
+    plain = text.strip().lower()
+    is_text = reader.tag.type.is_text
+    if plain == "unavailable" or (not is_text and (not plain or plain in _ABSENT)):
         return Reading(math.nan, None, Quality.BAD_NOT_AVAILABLE)
-    if tag.type.is_text:
-        return Reading(math.nan, text, Quality.GOOD)
-    if low in _ABSENT:
-        return Reading(math.nan, None, Quality.BAD_NOT_AVAILABLE)
-    raw = _number(tag, text.strip(), low)
-    if raw is None:
+    try:
+        value, quality = reader.convert(text.strip() if not is_text else text)
+    except DecodeError:
         return Reading(math.nan, None, Quality.BAD_DECODE)
-    number = raw * tag.scale + tag.offset
-    if not math.isfinite(number):
-        return Reading(math.nan, None, Quality.BAD_DECODE)
-    return Reading(number, None, _quality(tag, raw, number))
-
-
-def _number(tag: Tag, text: str, low: str) -> float | None:
-    if _NUMBER.fullmatch(text):
-        return float(text)
-    for number, words in tag.enum.items():
-        if words.lower() == low:
-            return float(number)
-    return _BOOLS.get(low) if tag.type is DataType.BOOL else None
-
-
-def _quality(tag: Tag, raw: float, number: float) -> Quality:
-    if (tag.low is not None and number < tag.low) or (tag.high is not None and number > tag.high):
-        return Quality.UNCERTAIN_OUT_OF_RANGE
-    return Quality.UNCERTAIN_PRECISION if abs(raw) > 2**53 else Quality.GOOD
+    if isinstance(value, str):
+        return Reading(math.nan, value, quality)
+    return Reading(math.nan if value is None else value, None, quality)
 
 
 class Columns:
@@ -124,6 +105,7 @@ class Columns:
 
     def __init__(self, tags: Sequence[Tag]) -> None:
         self._names = tuple(tag.id for tag in tags)
+        self._readers = [TagReader(tag) for tag in tags]
         self._clear()
 
     def _clear(self) -> None:
@@ -134,10 +116,11 @@ class Columns:
     def __len__(self) -> int:
         return len(self._tag)
 
-    def add(self, tag: int, time_ns: int, reading: Reading) -> None:
+    def add(self, tag: int, time_ns: int, text: str) -> None:
+        """One reading; `tag` is an index into the tags."""
         self._tag.append(tag)
         self._time.append(time_ns)
-        self._readings.append(reading)
+        self._readings.append(read_value(self._readers[tag], text))
 
     def cut(self, tally: Tally) -> PointBatch:
         tally.points += len(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 
-from gateway.sources.recording import BATCH_POINTS, Columns, Tally, parse_time, read_value
+from gateway.sources.recording import BATCH_POINTS, Columns, Tally, parse_time
 from plant.errors import RecordingError
 from plant.points import PointBatch
 from plant.tags import Tag
@@ -55,7 +55,7 @@ def read_csv(lines: Iterable[str], tags: Sequence[Tag], time_column: str, tally:
             text = cells[column].strip()
             if separator != "," and not tags[row].type.is_text:
                 text = text.replace(",", ".")
-            columns.add(row, time_ns, read_value(tags[row], text or "UNAVAILABLE"))
+            columns.add(row, time_ns, text or "UNAVAILABLE")
         if len(columns) >= BATCH_POINTS:
             yield columns.cut(tally)
     if len(columns):
@@ -63,4 +63,7 @@ def read_csv(lines: Iterable[str], tags: Sequence[Tag], time_column: str, tally:
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+    except csv.Error:  # binary data, or one endless line
+        return []

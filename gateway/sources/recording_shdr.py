@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from gateway.sources.recording import BATCH_POINTS, Columns, Tally, parse_time, read_value
+from gateway.sources.recording import BATCH_POINTS, Columns, Tally, parse_time
 from plant.clock import DAY
 from plant.points import PointBatch
 from plant.tags import Tag
@@ -38,7 +38,7 @@ def read_shdr(lines: Iterable[str], tags: Sequence[Tag], tally: Tally) -> Iterat
             tally.seen.add(item)
             rows = wanted.get(item) or wanted.get(item.rpartition(":")[2]) or ()  # an item may be device:item
             for row in rows:
-                columns.add(row, time_ns, read_value(tags[row], text))
+                columns.add(row, time_ns, text)
         if len(columns) >= BATCH_POINTS:
             yield columns.cut(tally)
     if len(columns):

@@ -8,14 +8,15 @@ The readers (`recording_shdr.py`, `recording_csv.py`) are pure: lines in, batche
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from gateway.sources.base import Emit
 from gateway.sources.recording import Tally
 from gateway.sources.recording_csv import read_csv
 from gateway.sources.recording_shdr import read_shdr
@@ -70,55 +71,59 @@ def import_recording(
     source when the plant has several. Raises RecordingError when nothing could be read.
     """
     name, settings, tags = _source(config, source)
-    tally = Tally()
-    with _open(path) as file:
-        lines = _lines(file, path.stat().st_size, progress)
-        for batch in _read(path, lines, settings, tags, tally):
-            write(batch)
+    tally = _read_file(path, settings, tags, write, progress)
     return _summary(path, name, tags, tally)
 
 
-def play(
+async def play(
     path: Path,
     config: PlantConfig,
-    emit: Write,
+    emit: Emit,
     speed: float = 1.0,
     clock: Clock = system_clock,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     *,
     source: str | None = None,
 ) -> ImportSummary:
     """Give a recorded log to `emit` as if its machine were here now; returns at the log's end.
 
     The recording's first line is now; what follows comes at its distance from it divided by `speed`, and carries
-    the time at which it comes. Ends with the end mark also when it is interrupted (Ctrl-C).
+    the time at which it comes. Ends with the end mark also when it is cancelled.
     """
     if not 0 < speed <= 1e6:
         raise UserInputError(f"The log cannot be played {speed:g} times as fast.", next_step="Give a speed above 0.")
     name, settings, tags = _source(config, source)
-    tally = Tally()
-    with _open(path) as file:
-        lines = _lines(file, path.stat().st_size, None)
-        recorded = PointBatch.concat(list(_read(path, lines, settings, tags, tally)))
+    batches: list[PointBatch] = []
+    tally = await asyncio.to_thread(_read_file, path, settings, tags, batches.append, None)
     summary = _summary(path, name, tags, tally)
-
+    recorded = PointBatch.concat(batches)
     recorded = recorded.take(np.argsort(recorded.time_ns, kind="stable"))
-    start_ns = clock()
     distance = np.rint((recorded.time_ns - summary.first_ns) / speed).astype(np.int64)
-    live = PointBatch(recorded.tags, recorded.tag, start_ns + distance, recorded.value, recorded.quality, recorded.text)
+    live = replace(recorded, time_ns=clock() + distance)
     done = 0
     try:
         while done < len(live):
             due = int(np.searchsorted(live.time_ns, clock(), side="right"))
             if due > done:
-                emit(live.take(np.arange(done, due)))
+                await emit(live.take(np.arange(done, due)))
                 done = due
             else:
-                sleep(max((int(live.time_ns[done]) - clock()) / SECOND, 0.001))
-    except KeyboardInterrupt:
-        emit(_end_of_recording(tags, clock()))
+                await sleep(max((int(live.time_ns[done]) - clock()) / SECOND, 0.001))
+    except asyncio.CancelledError:
+        await emit(_end_of_recording(tags, clock()))
         raise
     return summary
+
+
+def _read_file(
+    path: Path, settings: ReplaySource, tags: Sequence[Tag], write: Write, progress: Progress | None
+) -> Tally:
+    tally = Tally()
+    with _open(path) as file:
+        lines = _lines(file, path.stat().st_size, progress)
+        for batch in _read(path, lines, settings, tags, tally):
+            write(batch)
+    return tally
 
 
 def _read(
