@@ -29,7 +29,9 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def testbed(*arguments: str | Path, env: dict[str, str] | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def testbed(
+    *arguments: str | Path, env: dict[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
     """Run a `testbed` command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "testbed", *map(str, arguments)],
