@@ -1,0 +1,214 @@
+"""The overview: one card per machine, and one line that sums them up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dashboards.web.i18n import Language
+from dashboards.web.icons import icon
+from dashboards.web.markup import Markup, h
+from dashboards.web.parts import age, empty, figure, live, state_chip
+from dashboards.web.site import View
+from plant.clock import MINUTE
+from plant.historian.base import Trend
+from plant.oee import Oee
+from plant.plant import MachineNow
+from plant.shifts import Shift
+from plant.states import State
+
+QUIET_AFTER_S = 60.0
+"""A machine from which nothing came for so long is shown dimmed."""
+
+_DOWN = (State.STOPPED, State.FAULT)
+
+
+def page(machines: Sequence[MachineNow], trends: Mapping[str, Trend | None], view: View) -> Markup:
+    """The whole page."""
+    t = view.t
+    if not machines or all(now.last_point_ns is None for now in machines):
+        body: Markup = empty(
+            "empty",
+            t("Nothing has arrived yet"),
+            t("As soon as a machine delivers its first value, its state and OEE appear here."),
+            h("a", t("See the connections"), href=view.to("/connections"), class_="button primary"),
+        )
+    else:
+        body = h("div", [card(now, trends.get(now.machine.id), view) for now in machines], class_="cards")
+    return h(
+        "div",
+        h("div", h("h1", t("Overview")), live("summary", summary(machines, t), "p", class_="lead"), class_="page-head"),
+        body,
+        class_="page",
+    )
+
+
+def fragments(machines: Sequence[MachineNow], trends: Mapping[str, Trend | None], view: View) -> dict[str, Markup]:
+    """What changes on the page from second to second, by live key."""
+    found = {"summary": summary(machines, view.t)}
+    for now in machines:
+        found[f"card-{now.machine.id}"] = card_body(now, trends.get(now.machine.id), view)
+    return found
+
+
+def summary(machines: Sequence[MachineNow], t: Language) -> Markup:
+    """3 of 5 machines are running · 1 needs attention."""
+    heard = [now for now in machines if now.last_point_ns is not None]
+    if not heard:
+        return h("span", t("No machine has delivered data yet."))
+    running = sum(now.state is State.RUNNING for now in machines)
+    down = sum(now.state in _DOWN for now in machines)
+    silent = sum(now.state is State.UNKNOWN for now in machines)
+    said = [
+        h("span", t("{n} of {m} machines are running", n=running, m=len(machines))),
+        down and h("span", t.plural("{n} is stopped", "{n} are stopped", down), class_="attention"),
+        silent and h("span", t.plural("{n} without data", "{n} without data", silent)),
+    ]
+    return h("span", [h("span", part, class_="said") for part in said if part])
+
+
+def card(now: MachineNow, trend: Trend | None, view: View) -> Markup:
+    """One machine; all of it is a link to its page. The link stays while the rest is replaced: it may have focus."""
+    machine = now.machine
+    return h(
+        "article",
+        h(
+            "header",
+            h("h2", h("a", machine.name, href=view.to_machine(machine.id), id=f"to-{machine.id}")),
+            h("p", " › ".join(machine.path[2:]), class_="place"),
+            h("span", icon("chevron", 18), class_="go"),
+        ),
+        live(f"card-{machine.id}", card_body(now, trend, view)),
+        class_="card machine-card",
+    )
+
+
+def card_body(now: MachineNow, trend: Trend | None, view: View) -> Markup:
+    t = view.t
+    quiet = now.last_point_ns is None or now.time_ns - now.last_point_ns > QUIET_AFTER_S * 1e9
+    return h(
+        "div",
+        h("div", state_chip(now.state, t), since(now, t), class_="card-state"),
+        h(
+            "div",
+            h(
+                "div",
+                h("p", shift_word(now.shift, t), class_="label"),
+                h("p", figure(t.percent(now.oee and now.oee.oee), "%"), class_="big"),
+                coverage(now.oee, t),
+                class_="card-oee",
+            ),
+            factors(now.oee, t),
+            class_="card-figures",
+        ),
+        h("div", parts_line(now.oee, t), class_="card-parts"),
+        trend_line(trend, now, t),
+        h("footer", h("span", t("Last value")), age(now.last_point_ns, now.time_ns, t, QUIET_AFTER_S)),
+        class_="card-body quiet" if quiet else "card-body",
+        data_state=now.state.value,
+    )
+
+
+def since(now: MachineNow, t: Language) -> Markup | None:
+    """Since when the state holds; nothing while there is none."""
+    if now.state_since_ns is None or (now.state is State.UNKNOWN and now.last_point_ns is None):
+        return None
+    return h("span", t("since {time}", time=t.moment(now.state_since_ns, now.time_ns)), class_="since")
+
+
+def shift_word(shift: Shift | None, t: Language) -> str:
+    if shift is None:
+        return t("OEE, last 8 hours")
+    return t("OEE, shift {name}", name=shift.name) if shift.name else t("OEE today")
+
+
+def coverage(oee: Oee | None, t: Language) -> Markup:
+    """How much of the planned time is known: the reader judges the figure by it."""
+    if oee is None:
+        return h("p", t("No state signal"), class_="coverage")
+    if oee.coverage is None:
+        return h("p", t("No planned time"), class_="coverage")
+    low = oee.coverage < 0.9
+    text = t("Data for {share} % of the time", share=t.percent(oee.coverage, 0))
+    return h("p", low and icon("info", 14), text, class_="coverage low" if low else "coverage")
+
+
+def factors(oee: Oee | None, t: Language) -> Markup:
+    """The three factors, small, as bars against 100 %."""
+    rows = (
+        ("A", t("Availability"), oee and oee.availability),
+        ("P", t("Performance"), oee and oee.performance),
+        ("Q", t("Quality"), oee and oee.quality),
+    )
+    return h(
+        "dl",
+        [
+            h(
+                "div",
+                h("dt", name, title=letter),
+                h("dd", figure(t.percent(value, 0), "%")),
+                h("div", value is not None and h("span", style=f"width:{min(value, 1) * 100:.1f}%"), class_="meter"),
+            )
+            for letter, name, value in rows
+        ],
+        class_="factors",
+    )
+
+
+def parts_line(oee: Oee | None, t: Language) -> Markup:
+    """Good parts and scrap."""
+    produced = oee.produced if oee else None
+    if oee is None or produced is None:
+        return h("p", t("Parts are not counted"), class_="muted")
+    if oee.scrap is None:
+        return h(
+            "p", figure(t.integer(produced)), " ", t("parts"), " ", h("span", t("scrap not counted"), class_="muted")
+        )
+    return h(
+        "p",
+        h("span", figure(t.integer(oee.good)), " ", t("good"), class_="good"),
+        h("span", figure(t.integer(oee.scrap)), " ", t("scrap"), class_="scrap"),
+    )
+
+
+def trend_line(trend: Trend | None, now: MachineNow, t: Language) -> Markup | None:
+    """The first chart tag over the last hour."""
+    chart = now.machine.chart
+    if not chart:
+        return None
+    tag = chart[0]
+    known = np.empty(0) if trend is None else trend.mean[~np.isnan(trend.mean)]
+    value = t.number(float(known[-1]), tag.decimals) if len(known) else t.number(None)
+    return h(
+        "div",
+        h("p", h("span", tag.label_in(t.code)), figure(value, tag.unit), class_="spark-label"),
+        h("div", trend is not None and sparkline(trend), class_="spark"),
+    )
+
+
+def sparkline(trend: Trend, width: int = 240, height: int = 40) -> Markup:
+    """A line over equal buckets; it breaks where buckets are empty for five minutes or more."""
+    mean = trend.mean
+    rows = np.flatnonzero(~np.isnan(mean))
+    if not len(rows):
+        return Markup("")
+    low, high = float(mean[rows].min()), float(mean[rows].max())
+    pad = (high - low) * 0.1 or max(abs(high) * 0.1, 1.0)
+    low, high = low - pad, high + pad
+    x = rows / max(len(mean) - 1, 1) * width
+    y = height - (mean[rows] - low) / (high - low) * height
+    step = max(round(5 * MINUTE / max(trend.bucket_ns, 1)), 2)
+    broken = np.append(True, np.diff(rows) > step)
+    path = "".join(
+        f"{'M' if new else 'L'}{a:.1f} {b:.1f}"
+        for a, b, new in zip(x.tolist(), y.tolist(), broken.tolist(), strict=True)
+    )
+    return h(
+        "svg",
+        h("path", d=path),
+        viewBox=f"0 0 {width} {height}",
+        preserveAspectRatio="none",
+        class_="sparkline",
+        aria_hidden="true",
+    )
