@@ -30,9 +30,8 @@ def run() -> list[tuple[str, str]]:
     config, floor = load_plant(DEMO / "plant.yaml", ports), load_floor(DEMO / "shopfloor.yaml")
     rows = [(f"{machine_id}, one core", _speed(config, machine_id, entry)) for machine_id, entry in floor.items()]
     rows.append(("7 days of history, 3 machines", _week(config, floor)))
-    for choice in (BrokerChoice.AUTO, BrokerChoice.AMQTT):
-        rows.append((f"live floor, --broker {choice}", asyncio.run(_live(config, floor, choice))))
-    return rows
+    brokers = (BrokerChoice.AUTO, BrokerChoice.AMQTT)
+    return rows + [(f"live floor, --broker {choice}", asyncio.run(_live(config, floor, choice))) for choice in brokers]
 
 
 def _speed(config: PlantConfig, machine_id: str, entry: FloorMachine) -> str:

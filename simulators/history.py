@@ -42,8 +42,11 @@ def generate_history(
 ) -> dict[str, Snapshot]:
     """Write the window's points in the order of time, and return where the machines stand at its end.
 
-    With a state folder, the ledger and the snapshots go there: a live shop floor with the same folder goes on.
+    With a state folder, ledger and snapshots go there, in place of older ones: a live shop floor with the same folder
+    goes on.
     """
+    if state_dir is not None:
+        snapshots.clear(state_dir)
     ledger = TruthLedger.open(state_dir / snapshots.LEDGER_NAME) if state_dir is not None else TruthLedger()
     lives = [_Life(config, machine_id, entry, seed, window, ledger) for machine_id, entry in machines.items()]
     waiting: list[PointBatch] = []

@@ -67,12 +67,14 @@ class ShopFloor:
 
     async def stop(self) -> None:
         """Save and close everything; safe to call twice."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-            self._save()
-        await self._running.aclose()
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+                self._task = None
+                self._save()
+        finally:
+            await self._running.aclose()
 
     async def wait(self) -> None:
         """Until the floor ends; it does by itself only on an error, which is raised."""

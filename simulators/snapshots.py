@@ -40,6 +40,15 @@ def load(state_dir: Path) -> dict[str, Snapshot]:
     return found
 
 
+def clear(state_dir: Path) -> None:
+    """Forget every machine and the ledger: a new history begins."""
+    try:
+        for name in (_NAME, LEDGER_NAME):
+            (state_dir / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ResourceError(f"The machines' state in {state_dir} cannot be deleted: {error.strerror}.") from None
+
+
 def catch_up(machine: Machine, now_ns: int) -> None:
     """Bring a restored machine to the present: it lives through a short absence, and skips the rest of a long one.
 

@@ -86,6 +86,10 @@ class TruthLedger:
                 f"The truth ledger {path} cannot be written: {error.strerror}.",
                 next_step="Give a state folder that you may write to.",
             ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ResourceError(
+                f"The truth ledger {path} is damaged: {error}.", next_step="Delete it to start with an empty one."
+            ) from None
         return cls(entries, file)
 
     def record(self, entry: Entry) -> None:

@@ -98,6 +98,14 @@ def test_same_seed_same_points(plant: PlantConfig) -> None:
     assert one.value.tobytes() != other.value.tobytes()
 
 
+def test_a_new_history_replaces_an_old_one(plant: PlantConfig, tmp_path: Path) -> None:
+    window = Window(START_NS, START_NS + HOUR)
+    make(plant, window, tmp_path)
+    first = (tmp_path / "truth.jsonl").read_bytes()
+    make(plant, window, tmp_path)
+    assert (tmp_path / "truth.jsonl").read_bytes() == first
+
+
 def test_one_outage_a_week_for_each_machine(plant: PlantConfig) -> None:
     week = Window(START_NS, START_NS + 7 * DAY)
     gaps = {machine_id: outages(machine_id, 1, week) for machine_id in REAL}

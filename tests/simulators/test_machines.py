@@ -53,7 +53,7 @@ class TestRepeatable:
         fine, coarse = build(plant, machine_id), build(plant, machine_id)
         for _ in range(10 * 3600 * 2):
             fine[0].step(0.1)
-        fine[0].measure()
+            fine[0].measure()
         coarse[0].advance(START_NS + 2 * HOUR)
 
         def told(ledger: TruthLedger) -> list[object]:

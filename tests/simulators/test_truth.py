@@ -89,3 +89,9 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="cannot be written"):
         TruthLedger.open(tmp_path / "file" / "truth.jsonl")
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "truth.jsonl").write_text('{"kind": "weather"}\n')
+    with pytest.raises(ResourceError, match="damaged"):
+        TruthLedger.open(tmp_path / "truth.jsonl")
