@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 
 from plant.clock import Window
 from plant.counters import Increments, increments
-import itertools
 
 
 def count(values: list[float], wrap: float | None = None) -> list[float]:

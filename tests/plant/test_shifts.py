@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from plant.clock import DAY, HOUR, MINUTE, Window, from_ns, parse_iso, to_ns
 from plant.config import ShiftConfig
 from plant.shifts import ShiftCalendar, merge, subtract
-import itertools
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 ALL = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,6 @@ from hypothesis import strategies as st
 
 from plant.clock import Window
 from plant.states import CODE, STATES, State, Timeline, codes_by_map, codes_by_threshold, timeline
-import itertools
 
 points = st.lists(st.tuples(st.integers(-50, 250), st.sampled_from(range(len(STATES)))), max_size=20)
 stale = st.one_of(st.none(), st.integers(1, 80))
