@@ -278,7 +278,7 @@ def _state_key(tag: Tag, value: float, known: Mapping[str, State]) -> str | None
     """How the map names a number: the number itself, else its text in the tag's enumeration."""
     if value != value:
         return None
-    number = f"{value:g}"
+    number = f"{value:.0f}" if value.is_integer() else f"{value:g}"
     return number if number in known else tag.text_of(value)
 
 

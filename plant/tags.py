@@ -177,7 +177,7 @@ class Tag(TagFields):
         """The enumeration's text of a value, the value itself where it is a text already, else None."""
         if isinstance(value, str):
             return value
-        if value is None or not self.enum:
+        if value is None or not float(value).is_integer():
             return None
         return self.enum.get(int(value))
 
