@@ -55,6 +55,9 @@ class _Visit:
         self._ready = asyncio.Event()
         self._client = ui.context.client
         self._client.content.classes("app wall" if view.wall else "app")
+        quasar_main = self._client.content.parent_slot
+        if quasar_main is not None:
+            quasar_main.parent.props("role=none")  # it holds the header too: the content below is the main landmark
         ui.html(frame.skip_link(view.t), sanitize=False)
         self._header = ui.html("", sanitize=False, tag="header").classes("top")
         self._nav = ui.html("", sanitize=False, tag="nav").classes("side").props(f'aria-label="{view.t("Main menu")}"')
@@ -107,7 +110,7 @@ class _Visit:
             return await asyncio.to_thread(page.load, self._site, view)
         except TestbedError as error:
             failed = notice("bad", str(error), error.next_step, button_link("", t("Try again")), role="alert")
-        except Exception:  # the supervisor of the page: say so instead of spinning for ever
+        except Exception:  # noqa: BLE001 — the supervisor of the page: say so instead of spinning for ever
             _log.exception("page %s", page.id)
             failed = notice(
                 "bad",

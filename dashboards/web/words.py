@@ -172,9 +172,7 @@ def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) ->
         case Fault.LOST:
             return Advice(
                 t("The connection to {endpoint} broke.", endpoint=endpoint),
-                t(
-                    "It is tried again by itself. If it happens often, check the cable and how many clients the device allows."
-                ),
+                t("It is tried again by itself. If it happens often, check the cable and how many clients it takes."),
             )
         case Fault.WRONG_REPLY:
             return Advice(
