@@ -60,7 +60,8 @@ class _Visit:
             quasar_main.parent.props("role=none")  # it holds the header too: the content below is the main landmark
         ui.html(frame.skip_link(view.t), sanitize=False)
         self._header = ui.html("", sanitize=False, tag="header").classes("top")
-        self._nav = ui.html("", sanitize=False, tag="nav").classes("side").props(f'aria-label="{view.t("Main menu")}"')
+        self._nav = ui.html("", sanitize=False, tag="nav").classes("side")
+        self._nav.props["aria-label"] = view.t("Main menu")
         with ui.element("main").props('id="main" tabindex="-1"'):
             ui.sub_pages({"/": self._open}, show_404=False)
 

@@ -178,7 +178,8 @@ def _show(
             sanitize=False,
         ).classes("stack")
         about = []
-        with ui.element("section").classes("card panel charts").props(f'aria-label="{t("States and signals")}"'):
+        with ui.element("section").classes("card panel charts") as section:
+            section.props["aria-label"] = t("States and signals")
             if figures.timeline is not None:
                 about.append(_ribbon(figures.timeline, shown, title, t, now_ns))
             about += [_chart(chart, last.get(chart.tag.id), title, t) for chart in found]
