@@ -37,7 +37,7 @@ class Outbox:
     """Appended in order, taken in order. One process at a time owns the file."""
 
     def __init__(
-        self, path: Path, clock: Clock, *, max_bytes: int = 1 << 30, max_age_ns: int = 30 * DAY, busy_s: float = 5.0
+        self, path: Path, clock: Clock, *, max_bytes: int = 1 << 30, max_age_ns: int = 30 * DAY, busy_s: float = 2.0
     ) -> None:
         self._path, self._clock = path, clock
         self._max_bytes, self._max_age_ns = max_bytes, max_age_ns

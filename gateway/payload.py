@@ -76,7 +76,7 @@ class TagReader:
             return Outcome(self._point(arrived, None, Quality.BAD_DECODE), str(error))
         time_ns, time_problem = self._time(message, document)
         try:
-            value, quality = self._convert(raw)
+            value, quality = self.convert(raw)
         except DecodeError as error:
             return Outcome(self._point(time_ns, None, Quality.BAD_DECODE), str(error))
         uncertain_time = time_problem or (message.retained and self._time_path is None)
@@ -113,7 +113,7 @@ class TagReader:
             return message.arrived_ns, f"“{str(found[0].value)[:40]}” is not used as a time"
         return time_ns, ""
 
-    def _convert(self, raw: object) -> tuple[Value, Quality]:
+    def convert(self, raw: object) -> tuple[Value, Quality]:
         """Value and quality of what the payload holds. Raises DecodeError."""
         if raw is None:
             return None, Quality.BAD_NOT_AVAILABLE

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from plant.assets import Machine
-from plant.clock import HOUR, SECOND, Clock, Window, system_clock
+from plant.clock import DAY, HOUR, MINUTE, SECOND, Clock, Window, system_clock
 from plant.config import PlantConfig
 from plant.counters import Increments, increments
 from plant.errors import NotFoundError
 from plant.historian.base import Historian, HistorianHealth, Series, Trend, Watch
+from plant.memo import Memo
 from plant.oee import Oee, Production, evaluate
 from plant.points import Point, Quality
 from plant.shifts import Shift, ShiftCalendar
-from plant.states import CODE, Codes, State, Timeline, codes_by_map, codes_by_threshold, timeline
+from plant.states import CODE, Codes, Interval, State, Timeline, codes_by_map, codes_by_threshold, timeline
 from plant.tags import Tag
 
 # A threshold inside its hysteresis band needs the decision before the window: look back so far for it.
 _HYSTERESIS_LOOK_BACK = HOUR
-_OVERVIEW_LIVES = SECOND
+# A page asks every second, ten pages ask at once; a shift's OEE reads hours of points and moves slowly.
+_NOW_LIVES = SECOND // 2
+_OEE_NOW_LIVES = 5 * SECOND
+_STATE_LOOK_BACK = 5 * MINUTE
+_SINCE_LOOK_BACK = DAY
 
 
 @dataclass(frozen=True, slots=True)
 class MachineNow:
-    """One machine at a glance. `oee` covers the shift so far; `last` the newest point of any of its tags."""
+    """One machine at a glance. `oee` covers the shift so far (or the latest one); `last_point_ns` is the newest of
+    any of its tags; `state_since_ns` is None when the state has lasted longer than a day."""
 
     machine: Machine
     time_ns: int
@@ -67,8 +72,9 @@ class Plant:
             )
             for machine_id, machine in config.machines.items()
         }
-        self._overview: tuple[int, tuple[MachineNow, ...]] | None = None
-        self._overview_lock = threading.Lock()
+        self._now: Memo[str, MachineNow] = Memo(clock, _NOW_LIVES)
+        self._oee_now: Memo[str, Oee | None] = Memo(clock, _OEE_NOW_LIVES)
+        self._since: dict[str, Interval] = {}
 
     # What there is
 
@@ -181,30 +187,44 @@ class Plant:
         return tuple(reversed(found))
 
     def now(self, machine_id: str) -> MachineNow:
-        """One machine at a glance."""
-        machine, now = self.machine(machine_id), self.clock()
+        """One machine at a glance; the state half a second old at most, the OEE of the shift five."""
+        machine = self.machine(machine_id)
+        return self._now.get(machine_id, lambda: self._look(machine))
+
+    def overview(self) -> tuple[MachineNow, ...]:
+        """Every machine at a glance."""
+        return tuple(self.now(machine_id) for machine_id in self._machines)
+
+    def _look(self, machine: Machine) -> MachineNow:
+        now = self.clock()
         shift = self.calendar.latest(now)
-        window = shift.window if shift and shift.window.start_ns < now else Window(now - 8 * HOUR, now)
-        window = Window(window.start_ns, min(window.end_ns, now))
-        *_, state = self.states(machine_id, Window(min(window.start_ns, now - HOUR), now))
+        current = self._current_state(machine, now)
         newest = [point.time_ns for point in self.last(tag.id for tag in machine.tags).values()]
         return MachineNow(
             machine=machine,
             time_ns=now,
-            state=state.state,
-            state_since_ns=state.start_ns,
+            state=current.state,
+            state_since_ns=current.start_ns if current.start_ns > now - _SINCE_LOOK_BACK else None,
             shift=shift,
-            oee=self.oee(machine_id, window) if machine.config.states else None,
+            oee=self._oee_now.get(machine.id, lambda: self._oee_of(machine, shift, now)),
             last_point_ns=max(newest, default=None),
         )
 
-    def overview(self) -> tuple[MachineNow, ...]:
-        """Every machine at a glance; calculated at most once a second however many pages ask."""
-        with self._overview_lock:
-            now = self.clock()
-            if self._overview is None or not 0 <= now - self._overview[0] < _OVERVIEW_LIVES:
-                self._overview = now, tuple(self.now(machine_id) for machine_id in self._machines)
-            return self._overview[1]
+    def _oee_of(self, machine: Machine, shift: Shift | None, now: int) -> Oee | None:
+        if machine.config.states is None or shift is None or shift.window.start_ns >= now:
+            return None
+        return self.oee(machine.id, shift.window)
+
+    def _current_state(self, machine: Machine, now: int) -> Interval:
+        """The interval that lasts until now. Reads minutes, and a day only when the state has lasted longer."""
+        *_, current = self.states(machine.id, Window(now - _STATE_LOOK_BACK, now))
+        if current.start_ns == now - _STATE_LOOK_BACK:
+            known = self._since.get(machine.id)
+            if known is None or known.state is not current.state or known.end_ns < current.start_ns:
+                *_, known = self.states(machine.id, Window(now - _SINCE_LOOK_BACK, now))
+            current = Interval(known.start_ns, now, known.state)
+        self._since[machine.id] = current
+        return current
 
     def health(self) -> HistorianHealth:
         return self.historian.health()

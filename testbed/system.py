@@ -67,7 +67,7 @@ async def serve(
             mount(app, plant, gateway)
             url = f"http://{HOST}:{sock.getsockname()[1]}/"
             server = _Server(_uvicorn_config(app), lambda: _announce(url, config, console, open_browser=open_browser))
-            async with _beside(player, historian):
+            async with _beside(player, historian, server.stop):
                 await server.serve(sockets=[sock])
         finally:
             await gateway.stop()
@@ -76,16 +76,19 @@ async def serve(
 
 
 @contextlib.asynccontextmanager
-async def _beside(player: Player | None, historian: Historian) -> AsyncIterator[None]:
-    """Run the player while the block runs."""
-    task = asyncio.ensure_future(player(historian)) if player else None
+async def _beside(player: Player | None, historian: Historian, stop: Callable[[], None]) -> AsyncIterator[None]:
+    """Run the player while the block runs; when it fails, stop and raise what it raised."""
+    if player is None:
+        yield
+        return
+    task = asyncio.ensure_future(player(historian))
+    task.add_done_callback(lambda done: stop() if not done.cancelled() and done.exception() else None)
     try:
         yield
     finally:
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def _uvicorn_config(app: object) -> uvicorn.Config:
@@ -119,6 +122,10 @@ class _Server(uvicorn.Server):
             # From here on the parts close down in order; a second Ctrl-C must not tear that apart.
             for number in previous:
                 signal.signal(number, signal.SIG_IGN)
+
+    def stop(self) -> None:
+        """End as on a signal."""
+        self.should_exit = True
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.handle_exit(number, frame)

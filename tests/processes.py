@@ -29,7 +29,9 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def testbed(*arguments: str | Path, env: dict[str, str] | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def run_testbed(
+    *arguments: str | Path, env: dict[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
     """Run a `testbed` command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "testbed", *map(str, arguments)],
@@ -39,9 +41,6 @@ def testbed(*arguments: str | Path, env: dict[str, str] | None = None, timeout: 
         env=os.environ | {"COLUMNS": "200"} | (env or {}),
         check=False,
     )
-
-
-testbed.__test__ = False  # type: ignore[attr-defined]  # the name begins with "test": not for pytest to collect
 
 
 class Running:

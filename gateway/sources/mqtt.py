@@ -124,6 +124,7 @@ class _Connection:
 
     async def close(self) -> None:
         self._closing.set()
+        self.client.disable_logger()  # paho calls it an error that a closed client is not connected
         self.client.disconnect()
         await asyncio.to_thread(self.client.loop_stop)
 

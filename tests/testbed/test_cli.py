@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.processes import REPOSITORY, testbed
+from tests.processes import REPOSITORY, run_testbed
 
 GOOD = """
 plant: {enterprise: acme, site: ume, name: Acme}
@@ -35,20 +35,20 @@ def plant_file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("command", [[], ["demo"], ["run"], ["check"], ["replay"]])
 def test_every_command_has_help(command):
-    answer = testbed(*command, "--help")
+    answer = run_testbed(*command, "--help")
     assert answer.returncode == 0
     assert "Usage:" in answer.stdout
 
 
 def test_check_of_a_good_file_counts_what_is_in_it(plant_file):
-    answer = testbed("check", plant_file)
+    answer = run_testbed("check", plant_file)
     assert answer.returncode == 0
     assert "1 machine, 1 tag, 1 source" in answer.stdout
 
 
 def test_check_lists_every_mistake_with_line_and_field(plant_file):
     plant_file.write_text(GOOD.replace("source: plc", "source: pcl").replace("host", "hots").replace("area:", "aera:"))
-    answer = testbed("check", plant_file)
+    answer = run_testbed("check", plant_file)
     assert answer.returncode == 2
     for expected in (
         f"{plant_file}:4  sources.plc.hots: “hots” is not known here. Did you mean host?",
@@ -61,7 +61,7 @@ def test_check_lists_every_mistake_with_line_and_field(plant_file):
 
 
 def test_a_missing_file_is_one_clear_sentence(tmp_path):
-    answer = testbed("run", tmp_path / "none.yaml")
+    answer = run_testbed("run", tmp_path / "none.yaml")
     assert answer.returncode == 2
     assert f"There is no file {tmp_path}/none.yaml." in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -69,7 +69,7 @@ def test_a_missing_file_is_one_clear_sentence(tmp_path):
 
 def test_a_broken_plant_file_starts_nothing(plant_file, tmp_path):
     plant_file.write_text(GOOD + "shift: []\n")
-    answer = testbed("run", plant_file, "--data-dir", tmp_path / "data")
+    answer = run_testbed("run", plant_file, "--data-dir", tmp_path / "data")
     assert answer.returncode == 2
     assert "Did you mean shifts?" in answer.stderr
     assert not (tmp_path / "data").exists()
@@ -82,7 +82,7 @@ def test_a_taken_port_is_one_clear_sentence(command, plant_file, tmp_path):
         sock.listen()
         port = sock.getsockname()[1]
         what = ["demo", "--no-browser"] if command == "demo" else ["run", plant_file]
-        answer = testbed(*what, "--port", str(port), "--data-dir", tmp_path / "data")
+        answer = run_testbed(*what, "--port", str(port), "--data-dir", tmp_path / "data")
     assert answer.returncode == 3
     assert f"Port {port} on 127.0.0.1 is taken by another program." in answer.stderr
     assert "--port" in answer.stderr
@@ -95,7 +95,7 @@ def test_an_unwritable_data_folder_is_one_clear_sentence(plant_file, tmp_path):
         folder.write_text("in the way")
     else:
         folder.mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
-    answer = testbed("run", plant_file, "--data-dir", folder)
+    answer = run_testbed("run", plant_file, "--data-dir", folder)
     assert answer.returncode == 3
     assert f"The data folder {folder} cannot be written to:" in answer.stderr
     assert "--data-dir" in answer.stderr
@@ -105,7 +105,7 @@ def test_a_data_folder_in_use_is_left_alone(plant_file, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     with FileLock(folder / "in-use.lock"):
-        answer = testbed("run", plant_file, "--data-dir", folder)
+        answer = run_testbed("run", plant_file, "--data-dir", folder)
     assert answer.returncode == 3
     assert "is in use by another testbed" in answer.stderr
 

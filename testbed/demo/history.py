@@ -1,0 +1,75 @@
+"""Makes the demo's history in a process of its own: `python -m testbed.demo.history FOLDER DAYS SEED`."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from plant.clock import DAY, SECOND, Window, system_clock
+from plant.config_file import load_plant
+from plant.errors import TestbedError
+from plant.historian.duckdb import DuckDbHistorian
+from simulators.floor import load_floor
+from simulators.history import generate_history
+from testbed.data_dir import DataDir
+from testbed.demo.start import demo_file
+
+
+def make_history(folder: DataDir, days: int, seed: int, console: Console) -> None:
+    """Fill an empty data folder with the days before now: all of it, or nothing when it is interrupted."""
+    now = system_clock() // SECOND * SECOND
+    config, machines = load_plant(demo_file("plant.yaml")), load_floor(demo_file("shopfloor.yaml"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with (
+        tempfile.TemporaryDirectory(dir=folder.root, prefix="making-history-") as scratch,
+        Progress(*columns, console=console, transient=True) as progress,
+    ):
+        made = DataDir(Path(scratch))
+        made.shopfloor.mkdir()
+        task = progress.add_task(f"Making {days} days of history", total=1.0)
+        historian = DuckDbHistorian(made.historian)
+        try:
+            generate_history(
+                config,
+                machines,
+                seed,
+                Window(now - days * DAY, now),
+                historian.write,
+                lambda fraction: progress.update(task, completed=fraction),
+                made.shopfloor,
+            )
+        finally:
+            historian.close()
+        # The historian moves last: with it the folder counts as filled.
+        shutil.rmtree(folder.shopfloor)
+        made.shopfloor.rename(folder.shopfloor)
+        made.historian.rename(folder.historian)
+
+
+def main() -> None:
+    """The arguments come from `testbed demo`."""
+    logging.basicConfig(level=logging.WARNING)
+    root, days, seed = sys.argv[1:]
+    console = Console(stderr=True, highlight=False)
+    try:
+        make_history(DataDir(Path(root)), int(days), int(seed), console)
+    except TestbedError as error:
+        console.print(f"[red]{error}[/] {error.next_step}", soft_wrap=True)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

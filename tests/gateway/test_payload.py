@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway import codec
+from gateway.payload import Message, TagReader, parse_time, read_message
+from gateway.topics import Router, covers, fewest
+from plant.clock import DAY, SECOND, parse_iso
+from plant.errors import UserInputError
+from plant.points import Point, PointBatch, Quality
+from tests.gateway.support import tag
+
+ARRIVED = parse_iso("2026-05-03T12:00:00Z")
+GOOD, BAD_DECODE, NOT_AVAILABLE = Quality.GOOD, Quality.BAD_DECODE, Quality.BAD_NOT_AVAILABLE
+
+
+def read(payload: str | bytes, *, retained: bool = False, **fields: Any) -> tuple[Point | None, str]:
+    raw = payload.encode() if isinstance(payload, str) else payload
+    [(_, outcome)] = read_message([TagReader(tag(topic="t", **fields))], Message("t", raw, ARRIVED, retained))
+    return outcome.point, outcome.problem
+
+
+@pytest.mark.parametrize(
+    ("payload", "fields", "value", "quality"),
+    [
+        ("23.5", {}, 23.5, GOOD),
+        (" 23.5\n", {}, 23.5, GOOD),
+        ('"23.5"', {}, 23.5, GOOD),
+        ("+5", {}, 5, GOOD),
+        ("true", {"type": "bool"}, 1, GOOD),
+        ("False", {"type": "bool"}, 0, GOOD),
+        ("0", {"type": "bool"}, 0, GOOD),
+        ("2", {"type": "bool"}, None, BAD_DECODE),
+        ("RUNNING", {"type": "text"}, "RUNNING", GOOD),
+        ('"RUNNING"', {"type": "text"}, "RUNNING", GOOD),
+        ("17", {"type": "text"}, "17", GOOD),
+        ("RUNNING", {}, None, BAD_DECODE),
+        ("RUNNING", {"enum": {0: "IDLE", 1: "RUNNING"}}, 1, GOOD),
+        ("23,5", {}, None, BAD_DECODE),
+        ("1_000", {}, None, BAD_DECODE),
+        (b"\xff\xfe", {}, None, BAD_DECODE),
+        (b"\xff\xfe", {"type": "text"}, None, BAD_DECODE),
+        ("", {}, None, NOT_AVAILABLE),
+        ("nan", {}, None, NOT_AVAILABLE),
+        ('{"a": {"b": 4}}', {"path": "$.a.b"}, 4, GOOD),
+        ('{"a": [{"b": 4}, {"b": 5}]}', {"path": "$.a[1].b"}, 5, GOOD),
+        ('{"a": "4.25"}', {"path": "$.a"}, 4.25, GOOD),
+        ('{"a": true}', {"path": "$.a"}, 1, GOOD),
+        ('{"a": null}', {"path": "$.a"}, None, NOT_AVAILABLE),
+        ('{"a": NaN}', {"path": "$.a"}, None, NOT_AVAILABLE),
+        ('{"a": {"b": 4}}', {"path": "$.a"}, None, BAD_DECODE),
+        ('{"a": [1, 2]}', {"path": "$.a[*]"}, None, BAD_DECODE),
+        ('{"a": 4', {"path": "$.a"}, None, BAD_DECODE),
+        ("hello", {"path": "$.a"}, None, BAD_DECODE),
+        ('{"a": "\\ud800"}', {"path": "$.a", "type": "text"}, None, BAD_DECODE),
+        ('{"a": 200}', {"path": "$.a", "scale": 0.1, "offset": 5}, 25, GOOD),
+        ('{"a": 200}', {"path": "$.a", "scale": 0.1, "high": 19}, 20, Quality.UNCERTAIN_OUT_OF_RANGE),
+        ('{"a": -1}', {"path": "$.a", "low": 0}, -1, Quality.UNCERTAIN_OUT_OF_RANGE),
+        ('{"a": 9007199254740993}', {"path": "$.a"}, 2.0**53, Quality.UNCERTAIN_PRECISION),
+        ('{"a": 1' + "0" * 400 + "}", {"path": "$.a"}, None, BAD_DECODE),
+        ('{"a": 1' + "0" * 400 + "}", {"path": "$.a", "type": "bool"}, None, BAD_DECODE),
+    ],
+)
+def test_values(payload: str | bytes, fields: dict[str, Any], value: object, quality: Quality) -> None:
+    point, problem = read(payload, **fields)
+    assert point == Point("m.x", ARRIVED, value, quality)  # type: ignore[arg-type]
+    assert bool(problem) == (quality is BAD_DECODE)
+
+
+@pytest.mark.parametrize("payload", ['{"b": 1}', "[]", "{}", "5", '"text"'])
+def test_a_key_that_is_not_there_gives_no_point(payload: str) -> None:
+    assert read(payload, path="$.a") == (None, "the message has no $.a")
+
+
+HALF = SECOND // 2
+
+
+@pytest.mark.parametrize(
+    ("time", "after"),
+    [
+        ("1777809600", 0),
+        ("1777809600.5", HALF),
+        ("1777809600500", HALF),
+        ("1777809600500000", HALF),
+        ("1777809600500000000", HALF),
+        ('"1777809600500"', HALF),
+        ('"2026-05-03T12:00:00.5Z"', HALF),
+        ('"2026-05-03T14:00:00.500+02:00"', HALF),
+    ],
+)
+def test_the_messages_own_time(time: str, after: int) -> None:
+    point, problem = read(f'{{"v": 1, "t": {time}}}', path="$.v", time_path="$.t")
+    assert (point, problem) == (Point("m.x", ARRIVED + after, 1, GOOD), "")
+
+
+@pytest.mark.parametrize(
+    "time",
+    ['"2026-05-03T12:00:00"', '"yesterday"', "null", "true", "12.5", "-5", "[]", '"nan"', "1e300",
+     str((ARRIVED + 2 * DAY) // SECOND)],
+)  # fmt: skip
+def test_a_time_that_cannot_be_used_is_the_arrival_and_uncertain(time: str) -> None:
+    point, problem = read(f'{{"v": 1, "t": {time}}}', path="$.v", time_path="$.t")
+    assert point == Point("m.x", ARRIVED, 1, Quality.UNCERTAIN_SOURCE_TIME)
+    assert problem
+
+
+def test_no_time_in_the_message() -> None:
+    assert read('{"v": 1}', path="$.v", time_path="$.t")[0] == Point("m.x", ARRIVED, 1, Quality.UNCERTAIN_SOURCE_TIME)
+
+
+def test_a_retained_value_keeps_its_own_time_and_without_one_is_uncertain() -> None:
+    old = '{"v": 1, "t": "2026-05-03T08:00:00Z"}'
+    point, _ = read(old, retained=True, path="$.v", time_path="$.t")
+    assert point == Point("m.x", ARRIVED - 4 * 3600 * SECOND, 1, GOOD)
+    assert read("1", retained=True)[0] == Point("m.x", ARRIVED, 1, Quality.UNCERTAIN_SOURCE_TIME)
+
+
+def test_time_units_are_told_by_size() -> None:
+    assert [parse_time(10**n) for n in (10, 12, 15, 18)] == [10**19, 10**18, 10**18, 10**18]
+
+
+def test_a_path_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(UserInputError, match=r"m\.x.*\$\.a\["):
+        TagReader(tag(topic="t", path="$.a["))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda x: st.lists(x) | st.dictionaries(st.text() | st.just("a"), x),
+)
+
+
+@given(st.binary() | JSON.map(lambda document: json.dumps(document).encode()))
+@example(b'{"a": "\\ud800", "t": "\\ud800"}')
+@example(b"[" * 100_000)
+@example(b'{"a": ' + b"9" * 5_000 + b"}")
+def test_nothing_that_a_device_sends_raises_or_cannot_be_stored(payload: bytes) -> None:
+    readers = [
+        TagReader(tag(f"{kind}{i}", topic="t", type=kind, **paths))
+        for kind in ("number", "text", "bool", "int32")
+        for i, paths in enumerate([{}, {"path": "$.a", "time_path": "$.t"}, {"path": "$..a"}, {"path": "$.a[0].b"}])
+    ]
+    outcomes = read_message(readers, Message("t", payload, ARRIVED))
+    batch = PointBatch.of(outcome.point for _, outcome in outcomes if outcome.point is not None)
+    assert len(codec.decode(codec.encode(batch))) == len(batch)
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "expected"),
+    [
+        ("a/#", "a/b/c", True), ("a/#", "a", True), ("a/#", "a/+/c", True), ("a/#", "a/#", True), ("#", "a/+", True),
+        ("a/+", "a/b", True), ("a/+", "a/+", True), ("a/+", "a/#", False), ("a/+", "a/b/c", False),
+        ("a/b", "a/+", False), ("a", "a/b", False), ("a/b", "a", False), ("+/b", "a/+", False), ("#", "$SYS/x", False),
+        ("+/x", "$SYS/x", False),
+    ],
+)  # fmt: skip
+def test_covering(wide: str, narrow: str, *, expected: bool) -> None:
+    assert covers(wide, narrow) is expected
+
+
+def test_no_message_is_asked_for_twice() -> None:
+    assert fewest(["a/b", "a/#", "a/b", "c/+", "c/d", "e"]) == ["a/#", "c/+", "e"]
+
+
+def test_routing() -> None:
+    router = Router([("a/+/x", 1), ("a/#", 2), ("a/b/x", 3)])
+    assert router.find("a/b/x") == (1, 2, 3)
+    assert router.find("a/c/x") == (1, 2)
+    assert router.find("b") == ()
