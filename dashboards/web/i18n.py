@@ -11,7 +11,7 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -98,9 +98,11 @@ class Language:
         return f"{self.day(time_ns, year=then.year != today.year)} {clock}"
 
     def span(self, start_ns: int, end_ns: int, now_ns: int) -> str:
-        """3 maj 06:00–14:00, or with both days where they differ."""
+        """3 maj 06:00–14:00, with both days where they differ; the day alone where it is a whole one."""
         start, end = self.local(start_ns), self.local(end_ns)
         year = start.year != self.local(now_ns).year
+        if start.time() == end.time() == time() and end.date() - start.date() == timedelta(days=1):
+            return self.day(start_ns, year=year)
         first = f"{self.day(start_ns, year=year)} {self.clock(start_ns)}"
         if start.date() == end.date():
             return f"{first}–{self.clock(end_ns)}"

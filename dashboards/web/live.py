@@ -91,7 +91,7 @@ class Broadcaster:
             while self._topics:
                 try:
                     await self._tick(watch)
-                except Exception:  # the supervisor: a page's fault must not silence the others for ever
+                except Exception:  # noqa: BLE001 — the supervisor: a page's fault must not silence the others for ever
                     _log.exception("live values: this second is lost")
                 await asyncio.sleep(self._every_s)
         finally:
@@ -119,7 +119,7 @@ class Broadcaster:
         for view in views:
             try:
                 found.append(view.news(now_ns, batch))
-            except Exception:  # see _run
+            except Exception:  # noqa: BLE001 — see _run
                 _log.exception("live values of %s", view.key)
                 found.append(None)
         return found

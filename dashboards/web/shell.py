@@ -55,9 +55,13 @@ class _Visit:
         self._ready = asyncio.Event()
         self._client = ui.context.client
         self._client.content.classes("app wall" if view.wall else "app")
+        quasar_main = self._client.content.parent_slot
+        if quasar_main is not None:
+            quasar_main.parent.props("role=none")  # it holds the header too: the content below is the main landmark
         ui.html(frame.skip_link(view.t), sanitize=False)
         self._header = ui.html("", sanitize=False, tag="header").classes("top")
-        self._nav = ui.html("", sanitize=False, tag="nav").classes("side").props(f'aria-label="{view.t("Main menu")}"')
+        self._nav = ui.html("", sanitize=False, tag="nav").classes("side")
+        self._nav.props["aria-label"] = view.t("Main menu")
         with ui.element("main").props('id="main" tabindex="-1"'):
             ui.sub_pages({"/": self._open}, show_404=False)
 
@@ -107,7 +111,7 @@ class _Visit:
             return await asyncio.to_thread(page.load, self._site, view)
         except TestbedError as error:
             failed = notice("bad", str(error), error.next_step, button_link("", t("Try again")), role="alert")
-        except Exception:  # the supervisor of the page: say so instead of spinning for ever
+        except Exception:  # noqa: BLE001 — the supervisor of the page: say so instead of spinning for ever
             _log.exception("page %s", page.id)
             failed = notice(
                 "bad",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
@@ -45,7 +45,7 @@ class View:
     wall: bool = False
     page: str = "overview"
     machine_id: str | None = None
-    choice: Choice = Choice()
+    choice: Choice = field(default_factory=Choice)
 
     def to(self, path: str, choice: Choice | None = None) -> str:
         """The address of a page that keeps the wall and, where given, the window."""

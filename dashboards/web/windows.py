@@ -62,6 +62,13 @@ class Shown:
     shift: Shift | None
     live: bool
 
+    @property
+    def rolling(self) -> bool:
+        """Whether the window moves on with time, rather than standing on the clock."""
+        return self.choice.kind in (Kind.DAYS_7, Kind.DAYS_30) or (
+            self.choice.kind is Kind.SHIFT and self.shift is None
+        )
+
 
 def resolve(choice: Choice, now_ns: int, calendar: ShiftCalendar, zone: ZoneInfo) -> Shown | None:
     """The window in time; None for an own window that cannot be read or ends before it starts."""
@@ -82,8 +89,7 @@ def resolve(choice: Choice, now_ns: int, calendar: ShiftCalendar, zone: ZoneInfo
             if start_ns is None or end_ns is None or end_ns <= start_ns:
                 return None
             window = Window(start_ns, end_ns)
-    rolling = choice.kind in (Kind.DAYS_7, Kind.DAYS_30)
-    return Shown(choice, window, shift, rolling or window.start_ns <= now_ns < window.end_ns)
+    return Shown(choice, window, shift, live=window.start_ns <= now_ns <= window.end_ns)
 
 
 def recorded_day(recorded: Window, zone: ZoneInfo) -> Window:

@@ -131,6 +131,9 @@ _MODBUS_STEPS = {
     "11": msg("Check the unit id, and that the device is on and its bus cable is connected."),
 }
 
+_OTHER_EXCEPTION = msg("The device answered with an error.")
+_OTHER_STEP = msg("Look up the error in the device's manual.")
+
 
 def advice(source: SourceStatus, t: Language) -> Advice | None:
     """A source's fault in plain words; None where nothing is wrong."""
@@ -172,9 +175,7 @@ def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) ->
         case Fault.LOST:
             return Advice(
                 t("The connection to {endpoint} broke.", endpoint=endpoint),
-                t(
-                    "It is tried again by itself. If it happens often, check the cable and how many clients the device allows."
-                ),
+                t("It is tried again by itself. If it happens often, check the cable and how many clients it takes."),
             )
         case Fault.WRONG_REPLY:
             return Advice(
@@ -183,8 +184,8 @@ def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) ->
             )
         case Fault.MODBUS_EXCEPTION:
             return Advice(
-                t(_MODBUS_EXCEPTIONS.get(detail, msg("The device answered with an error."))),
-                t(_MODBUS_STEPS.get(detail, msg("Look up the error in the device's manual."))),
+                t(_MODBUS_EXCEPTIONS.get(detail, _OTHER_EXCEPTION)),
+                t(_MODBUS_STEPS.get(detail, _OTHER_STEP)),
             )
         case Fault.DECODE:
             return Advice(

@@ -132,3 +132,196 @@ window.testbed = (() => {
 
   return { arrived, color, hear, onNews: (listener) => listeners.push(listener), now: () => Date.now() + offset };
 })();
+
+// Charts: aligned, one cursor through all of them, points added as they come.
+(() => {
+  const { language, zone, words } = window.testbedSettings;
+  const locale = language === "sv" ? "sv-SE" : "en-GB";
+  const UNKNOWN = "unknown";
+  const CLOCK = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: zone });
+  const DAY_CLOCK = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: zone });
+  const number = (value, decimals) => new Intl.NumberFormat(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).format(value);
+  const plain = new Intl.NumberFormat(locale, { maximumFractionDigits: 6 });
+
+  testbed.labels = (labels) => (value) => labels[value] ?? "";
+  testbed.axisNumber = (value) => plain.format(value);
+
+  // State ribbon: one rectangle per interval; no data is hatched.
+  let hatch = null;
+  function hatching() {
+    if (hatch) return hatch;
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 8;
+    const ink = canvas.getContext("2d");
+    ink.fillStyle = testbed.color("unknown");
+    ink.fillRect(0, 0, 8, 8);
+    ink.strokeStyle = testbed.color("hatch");
+    ink.lineWidth = 1.2;
+    for (const shift of [-8, 0, 8]) {
+      ink.beginPath();
+      ink.moveTo(shift, 8);
+      ink.lineTo(shift + 8, 0);
+      ink.stroke();
+    }
+    return (hatch = { image: canvas, repeat: "repeat" });
+  }
+  testbed.ribbonItem = (states) => (params, api) => {
+    const area = params.coordSys;
+    const from = Math.max(api.coord([api.value(0), 0])[0], area.x);
+    const to = Math.min(api.coord([api.value(1), 0])[0], area.x + area.width);
+    if (to <= from) return;
+    const state = states[api.value(2)];
+    const fill = state === UNKNOWN ? hatching() : testbed.color(state);
+    return { type: "rect", shape: { x: from, y: area.y, width: Math.max(to - from, 0.75), height: area.height }, style: { fill } };
+  };
+
+  let shown = []; // the charts of the page on screen: { about, chart, rows }
+  let generation = 0;
+  async function charts(list) {
+    const mine = ++generation;
+    const { echarts } = await import("nicegui-echart");
+    const found = [];
+    for (const about of list) {
+      let chart = null;
+      for (let i = 0; i < 200 && !(chart = getElement(about.element)?.chart)?.getOption()?.series?.length; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      if (mine !== generation || !chart) return;
+      const option = chart.getOption();
+      const rows = (about.id === "ribbon" ? option.series[0].data : option.dataset[0].source).slice();
+      chart.group = "page";
+      chart.on("updateAxisPointer", (event) => readout({ about, rows, chart }, event));
+      chart.getZr().on("globalout", () => clearReadouts());
+      found.push({ about, chart, rows, axis: { min: option.xAxis[0].min, max: option.xAxis[0].max } });
+    }
+    shown = found;
+    echarts.connect("page");
+  }
+
+  // What the cursor stands on, in each chart's head.
+  const place = (id) => document.querySelector(`[data-readout="${CSS.escape(id)}"]`);
+  function readout({ about }, event) {
+    const mark = event.axesInfo?.find((info) => info.axisDim === "x");
+    const where = place(about.id);
+    if (!where) return;
+    const entry = shown.find((one) => one.about.id === about.id);
+    if (!mark || !entry) return void (where.textContent = "");
+    const time = mark.value;
+    const clock = (entry.axis.max - entry.axis.min > 36 * 3600e3 ? DAY_CLOCK : CLOCK).format(time);
+    where.textContent = about.id === "ribbon" ? stateAt(entry, time, clock) : valueAt(entry, time, clock);
+    where.closest(".chart-head").classList.add("reading");
+  }
+  function clearReadouts() {
+    for (const where of document.querySelectorAll("[data-readout]")) {
+      where.textContent = "";
+      where.closest(".chart-head").classList.remove("reading");
+    }
+  }
+  function stateAt({ about, rows }, time, clock) {
+    const row = rows.find(([start, end]) => start <= time && time < end);
+    if (!row) return clock;
+    return `${clock} · ${about.words[row[2]]} ${CLOCK.format(row[0]).slice(0, 5)}–${CLOCK.format(row[1]).slice(0, 5)}`;
+  }
+  function valueAt({ about, rows }, time, clock) {
+    const row = nearest(rows, time);
+    if (!row || row[1] === null || Math.abs(row[0] - time) > Math.max(about.hold ?? Infinity, 1.5 * about.bucket)) return `${clock} · –`;
+    const [, mean, low, spread] = row;
+    const unit = about.unit ? " " + about.unit : "";
+    const range = spread > 0 ? ` (${number(low, about.decimals)}–${number(low + spread, about.decimals)})` : "";
+    return `${clock} · ${number(mean, about.decimals)}${unit}${range}`;
+  }
+  function nearest(rows, time) {
+    let [first, last] = [0, rows.length - 1];
+    while (last - first > 1) {
+      const middle = (first + last) >> 1;
+      if (rows[middle][0] <= time) first = middle;
+      else last = middle;
+    }
+    const [a, b] = [rows[first], rows[last]];
+    return a && b ? (time - a[0] <= b[0] - time ? a : b) : a;
+  }
+
+  // Points as they come: into the bucket they belong to; the axis grows only when a value leaves it.
+  testbed.onNews((news) => {
+    for (const entry of shown) {
+      if (!entry.chart || entry.chart.isDisposed()) continue;
+      const option = {};
+      if (entry.about.id === "ribbon") {
+        if (!news.ribbon) continue;
+        extendRibbon(entry.rows, news.ribbon, Math.min(news.now, entry.about.rolling ? Infinity : entry.axis.max));
+        option.series = [{ data: entry.rows }];
+      } else {
+        const points = news.points?.[entry.about.id];
+        if (!points?.length) continue;
+        for (const [time, value] of points) addPoint(entry, time, value);
+        option.dataset = { source: entry.rows };
+        const y = outgrown(entry);
+        if (y) option.yAxis = { min: y[0], max: y[1] };
+      }
+      if (entry.about.rolling && news.now > entry.axis.max) {
+        const by = news.now - entry.axis.max;
+        entry.axis = { min: entry.axis.min + by, max: entry.axis.max + by };
+        option.xAxis = entry.axis;
+      }
+      entry.chart.setOption(option);
+    }
+  });
+  function extendRibbon(rows, [since, code], now) {
+    const last = rows[rows.length - 1];
+    if (last && last[2] === code) last[1] = Math.max(last[1], now);
+    else if (now > since) {
+      if (last) last[1] = Math.min(Math.max(last[0], since), now);
+      rows.push([last ? last[1] : since, now, code]);
+    }
+  }
+  function addPoint({ about, rows, axis }, time, value) {
+    if (!about.rolling && (time < axis.min || time >= axis.max)) return;
+    const last = rows[rows.length - 1];
+    if (value === null) {
+      if (last && last[1] !== null) rows.push([time, null, null, null]);
+      return;
+    }
+    const middle = Math.floor((time - about.start) / about.bucket) * about.bucket + about.start + about.bucket / 2;
+    if (last && last[0] === middle && last[1] !== null) {
+      last.n = (last.n ?? Math.max(about.bucket / 2000, 1)) + 1;
+      const high = Math.max(last[2] + last[3], value);
+      last[1] += (value - last[1]) / last.n;
+      last[2] = Math.min(last[2], value);
+      last[3] = high - last[2];
+    } else if (!last || last[0] < middle) {
+      if (last && last[1] !== null && about.hold !== null && middle - last[0] > Math.max(about.hold, 1.5 * about.bucket)) rows.push([middle - 1, null, null, null]);
+      rows.push(Object.assign([middle, value, value, 0], { n: 1 }));
+    }
+  }
+  function outgrown({ about, rows }) {
+    const last = rows[rows.length - 1];
+    if (!last || last[1] === null) return null;
+    const [low, high, step] = about.y;
+    const [from, to] = [Math.min(low, Math.floor(last[2] / step) * step), Math.max(high, Math.ceil((last[2] + last[3]) / step) * step)];
+    if (from === low && to === high) return null;
+    about.y = [from, to, step];
+    return [from, to];
+  }
+
+  // Exports: what the chart shows, made in the browser.
+  document.addEventListener("click", (e) => {
+    const button = e.target.closest("button[data-export]");
+    const entry = button && shown.find((one) => one.about.id === button.dataset.chart);
+    if (!entry) return;
+    const name = entry.about.id.replace(/[^\w.-]+/g, "_");
+    if (button.dataset.export === "png") {
+      save(entry.chart.getDataURL({ pixelRatio: 2, backgroundColor: testbed.color("surface") }), name + ".png");
+      return;
+    }
+    const lines = entry.rows.filter((row) => row[1] !== null).map(([time, mean, low, spread]) => [new Date(time).toISOString(), mean, low, low + spread].join(","));
+    const text = [`time,mean,min,max`, ...lines].join("\r\n");
+    save(URL.createObjectURL(new Blob([text], { type: "text/csv" })), name + ".csv");
+  });
+  function save(address, name) {
+    const link = Object.assign(document.createElement("a"), { href: address, download: name });
+    link.click();
+    if (address.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(address), 1000);
+  }
+
+  testbed.charts = charts;
+})();

@@ -95,7 +95,7 @@ def card_body(now: MachineNow, trend: Trend | None, view: View) -> Markup:
             h(
                 "div",
                 h("p", shift_word(now.shift, t), class_="label"),
-                h("p", figure(t.percent(now.oee and now.oee.oee), "%"), class_="big"),
+                h("p", figure(t.percent(now.oee.oee if now.oee else None), "%"), class_="big"),
                 coverage(now.oee, t),
                 class_="card-oee",
             ),
@@ -137,9 +137,9 @@ def coverage(oee: Oee | None, t: Language) -> Markup:
 def factors(oee: Oee | None, t: Language) -> Markup:
     """The three factors, small, as bars against 100 %."""
     rows = (
-        ("A", t("Availability"), oee and oee.availability),
-        ("P", t("Performance"), oee and oee.performance),
-        ("Q", t("Quality"), oee and oee.quality),
+        ("A", t("Availability"), oee.availability if oee else None),
+        ("P", t("Performance"), oee.performance if oee else None),
+        ("Q", t("Quality"), oee.quality if oee else None),
     )
     return h(
         "dl",
