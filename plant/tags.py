@@ -112,7 +112,9 @@ class TagFields(BaseModel):
 
     # Modbus
     address: str | int | None = Field(None, description="holding:0, input:12, coil:3 … or 40001, 300013 …")
-    order: ByteOrder = Field(ByteOrder.ABCD, description="Byte order of values longer than one register")
+    order: ByteOrder = Field(
+        ByteOrder.ABCD, description="Byte order; A is the most significant byte. BADC and DCBA swap 16-bit values too"
+    )
     bit: Annotated[int, Field(ge=0, le=15)] | None = Field(None, description="Bit of a register, 0 is the lowest")
     byte: Annotated[str, Field(pattern="^(high|low)$")] | None = Field(
         None, description="Half of the register for int8 and uint8: high or low"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plant.config import ModbusTcpSource, MqttSource, PlantConfig
+from plant.config import ModbusTcpSource, MqttSource, PlantConfig, StateConfig
 from plant.config_file import load_plant
 from plant.errors import ConfigError, Mistake, UserInputError
 from plant.states import State
@@ -210,3 +210,20 @@ def test_any_broken_line_is_a_mistake_or_harmless(
 def test_examples_are_in_order() -> None:
     for path in (Path(__file__).parents[2] / "examples").glob("*/plant.yaml"):
         assert load_plant(path, {}).machines
+
+
+def test_a_break_outside_its_shift_is_a_mistake(tmp_path: Path) -> None:
+    night = GOOD + '  - {name: N, days: [mon], start: "22:00", end: "06:00", breaks: [{start: "BREAK", minutes: 30}]}\n'
+    for inside in ("02:00", "22:00", "05:30"):
+        load(tmp_path, night.replace("BREAK", inside))
+    for outside in ("05:31", "12:00", "21:59"):
+        with pytest.raises(ConfigError, match=f"the break at {outside} is not inside the shift 22:00–06:00"):
+            load(tmp_path, night.replace("BREAK", outside))
+
+
+def test_true_names_the_state_of_a_bool() -> None:
+    assert StateConfig.model_validate({"tag": "x", "map": {True: "running", False: "off", 2.0: "idle"}}).map == {
+        "1": "running",
+        "0": "off",
+        "2": "idle",
+    }

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plant.clock import Window
+from plant.clock import SECOND, Window
 from plant.counters import Increments, increments
 
 
@@ -98,6 +98,32 @@ def test_only_falling_makes_nothing_but_what_is_left_after_a_reset(values: list[
 )
 def test_examples(values: list[float], wrap: float | None, amounts: list[float]) -> None:
     assert count(values, wrap) == amounts
+
+
+@pytest.mark.parametrize(
+    ("values", "wrap", "amounts"),
+    [
+        ([1000, 0, 1001, 1002], None, [0, 1, 1]),  # a glitch to zero
+        ([1000, 0, 0, 1, 2], None, [0, 0, 1, 1]),  # a reset
+        ([100, 60, 101], None, [0, 1]),  # a late reading
+        ([100, 60, 61, 62], None, [0, 1, 1]),  # somebody set it back
+        ([100, 5000, 101], None, [0, 1]),  # a spike
+        ([100, 5000, 5001, 5002], None, [0, 1, 1]),  # somebody set it forward
+        ([65_535, 1, 65_535, 2], 65_536, [2, 0, 1]),  # a late reading across a wrap
+        ([40_000, 0, 1], 65_536, [0, 1]),  # a reset that the way round would make a wrap of 25 536 parts
+        ([1, 0, 1], None, [0, 1]),  # too low to tell: a reset
+    ],
+)
+def test_more_parts_than_the_machine_can_make_are_doubted(
+    values: list[float], wrap: float | None, amounts: list[float]
+) -> None:
+    time_ns = np.arange(len(values), dtype=np.int64) * SECOND
+    assert increments(time_ns, np.array(values, dtype=float), wrap, ideal_cycle_s=5).amount.tolist() == amounts
+
+
+def test_an_hour_without_readings_may_hold_an_hours_parts() -> None:
+    made = increments(np.array([0, 3600 * SECOND]), np.array([100.0, 700.0]), ideal_cycle_s=5)
+    assert made.total == 600
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6, unique=True))
