@@ -220,7 +220,24 @@ class SourceOut(BaseModel):
     reads: int = Field(description="Answers or messages since the gateway started")
     errors: dict[str, int] = Field(description="Failures since the gateway started, by fault")
     overruns: int = Field(description="Polls that came late because the one before had not finished")
+    protocol: str = Field(description="Version that runs, such as MQTT 5; empty where there is but one")
+    rejected: int = Field(description="Messages set aside because they could not be read, ever")
+    broker_dropped: int = Field(description="Messages that the broker threw away since we connected, for any client")
     tags: list[TagStatusOut]
+
+
+class RejectedMessageOut(BaseModel):
+    time: Time = Field(description="When it arrived")
+    topic: str
+    payload: str = Field(description="Its first 4 kB; bytes that are not UTF-8 as \\x…")
+    size: int = Field(description="Of the whole payload, bytes")
+    reason: str = Field(description="Why it could not be read")
+
+
+class RejectedOut(BaseModel):
+    source: str
+    total: int = Field(description="Set aside ever; the list holds the newest 200")
+    messages: list[RejectedMessageOut] = Field(description="Newest first")
 
 
 class SourcesOut(BaseModel):

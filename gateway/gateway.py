@@ -14,14 +14,14 @@ from gateway.forward import Forwarder
 from gateway.outbox import Outbox
 from gateway.sources.base import Source
 from gateway.sources.modbus import ModbusTcpSource
-from gateway.sources.mqtt import MqttSource
+from gateway.sources.mqtt import MqttKeep, MqttSource
 from gateway.worker import Worker
 from plant.clock import Clock, system_clock
 from plant.config import ModbusTcpSource as ModbusTcpConfig
 from plant.config import MqttSource as MqttConfig
 from plant.config import PlantConfig, ReplaySource
-from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
-from plant.errors import ResourceError
+from plant.connections import Fault, Link, OutboxStatus, OutputStatus, Rejected, SourceStatus, TagStatus
+from plant.errors import NotFoundError, ResourceError
 from plant.historian.base import Historian
 from plant.points import PointBatch
 from plant.tags import Tag
@@ -29,7 +29,7 @@ from plant.tags import Tag
 log = logging.getLogger(__name__)
 
 
-def build_source(name: str, config: PlantConfig, clock: Clock) -> Source | None:
+def build_source(name: str, config: PlantConfig, clock: Clock, keep: MqttKeep | None = None) -> Source | None:
     """The source of that name; None for one without a live link, such as a recording."""
     section = config.sources[name]
     tags = tags_of(name, config)
@@ -38,7 +38,8 @@ def build_source(name: str, config: PlantConfig, clock: Clock) -> Source | None:
             return ModbusTcpSource(name, section, tags, clock)
         case MqttConfig():
             client_id = section.client_id or f"testbed-{config.plant.enterprise}-{config.plant.site}-{name}"
-            return MqttSource(name, section, tags, client_id, clock)
+            alive = {m: c.alive for m, c in config.machines.items() if c.alive is not None and c.alive.source == name}
+            return MqttSource(name, section, tags, client_id, clock, alive=alive, keep=keep)
         case ReplaySource():
             return None
 
@@ -54,7 +55,8 @@ class Gateway:
     def __init__(self, config: PlantConfig, historian: Historian, data_dir: Path, clock: Clock = system_clock) -> None:
         self._config, self._historian, self._clock = config, historian, clock
         self._path = data_dir / "outbox.sqlite"
-        built = {name: build_source(name, config, clock) for name in config.sources}
+        self._mqtt_keep = keep = MqttKeep.in_folder(data_dir)
+        built = {name: build_source(name, config, clock, keep) for name in config.sources}
         self._sources = {name: SupervisedSource(source) for name, source in built.items() if source is not None}
         self._born_ns = clock()
         self._committer = Committer(self._append)
@@ -100,6 +102,7 @@ class Gateway:
         await _try("forwarding the last points", self._forwarder.flush(), within_s=0.5)
         await _try("closing the outbox", self._workers[0].call(self._outbox.close), within_s=0.2)
         self._close_workers()
+        self._mqtt_keep.shelf.close()
 
     def sources(self) -> tuple[SourceStatus, ...]:
         return tuple(
@@ -118,6 +121,14 @@ class Gateway:
         if self._forwarder.failure:
             return replace(status, fault=Fault.UNREACHABLE, detail=self._forwarder.failure)
         return status
+
+    def outputs(self) -> tuple[OutputStatus, ...]:
+        return ()
+
+    def rejected(self, source: str) -> tuple[Rejected, ...]:
+        if source not in self._config.sources:
+            raise NotFoundError(f"There is no source “{source}”.", next_step="GET /api/sources lists them.")
+        return self._mqtt_keep.shelf.newest(source)
 
     def _without_link(self, name: str) -> SourceStatus:
         section = self._config.sources[name]

@@ -6,6 +6,7 @@
 - The time is the message's own where `time_path` leads to one: ISO 8601 with offset, or a number since 1970 in s, ms,
   µs or ns (told by its size). What is no time, lies before 2000 or more than a day ahead is not used: arrival time
   with UNCERTAIN_SOURCE_TIME. So is the arrival time of a retained message, for its value is older than that.
+- An array of samples (`each`) gives a point for each element; one without a usable time has no place and is left out.
 """
 
 from __future__ import annotations
@@ -50,10 +51,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a message gave for one tag: a point, a problem in words, or both."""
+    """What a message gave for one tag: points (several from an array), a problem in words, or both."""
 
-    point: Point | None
+    points: tuple[Point, ...]
     problem: str = ""
+
+    def failed(self, tag: str, time_ns: int) -> Outcome:
+        """The same problem, told by a BAD point at that time."""
+        return Outcome((Point(tag, time_ns, None, Quality.BAD_DECODE),), self.problem)
 
 
 class TagReader:
@@ -61,37 +66,49 @@ class TagReader:
 
     def __init__(self, tag: Tag) -> None:
         self.tag = tag
-        self._value_path = _compile(tag, tag.path)
-        self._time_path = _compile(tag, tag.time_path)
+        self._each_path = compile_path(tag.id, tag.each)
+        self._value_path = compile_path(tag.id, tag.path)
+        self._time_path = compile_path(tag.id, tag.time_path)
+        self._quality_path = compile_path(tag.id, tag.quality_path)
         self._numbers = {text: number for number, text in tag.enum.items()}
 
     def read(self, message: Message, document: object) -> Outcome:
         """`document`: the payload as JSON, or the DecodeError that says why it is not."""
-        arrived = message.arrived_ns
+        if self._each_path is None:
+            return self._read_one(message, document)
+        if isinstance(document, DecodeError):
+            return Outcome((), str(document)).failed(self.tag.id, message.arrived_ns)
+        found = self._each_path.find(document)
+        if not found:
+            return Outcome((), f"the message has no {self.tag.each}")
+        outcomes = [self._read_one(message, element.value) for element in found]
+        problem = next((outcome.problem for outcome in outcomes if outcome.problem), "")
+        return Outcome(tuple(point for outcome in outcomes for point in outcome.points), problem)
+
+    def _read_one(self, message: Message, document: object) -> Outcome:
         try:
             raw = self._raw(message, document)
         except KeyError:
-            return Outcome(None, f"the message has no {self.tag.path}")
+            return Outcome((), f"the message has no {self.tag.path}")
         except DecodeError as error:
-            return Outcome(self._point(arrived, None, Quality.BAD_DECODE), str(error))
+            return Outcome((), str(error)).failed(self.tag.id, message.arrived_ns)
         time_ns, time_problem = self._time(message, document)
+        if time_problem and self._each_path is not None:
+            return Outcome((), f"a sample is left out: {time_problem}")  # many at the time of arrival would be one
         try:
-            value, quality = self.convert(raw)
+            value, quality = self._judge(raw, self._own_quality(document))
         except DecodeError as error:
-            return Outcome(self._point(time_ns, None, Quality.BAD_DECODE), str(error))
+            return Outcome((), str(error)).failed(self.tag.id, time_ns)
         uncertain_time = time_problem or (message.retained and self._time_path is None)
         if uncertain_time and quality >= Quality.UNCERTAIN:
             quality = Quality.UNCERTAIN_SOURCE_TIME
-        return Outcome(self._point(time_ns, value, quality), time_problem)
-
-    def _point(self, time_ns: int, value: Value, quality: Quality) -> Point:
-        return Point(self.tag.id, time_ns, value, quality)
+        return Outcome((Point(self.tag.id, time_ns, value, quality),), time_problem)
 
     def _raw(self, message: Message, document: object) -> object:
         if not message.payload:
             return None
         if self._value_path is None:
-            return _plain(message.payload, document)
+            return document if self._each_path is not None else _plain(message.payload, document)
         if isinstance(document, DecodeError):
             raise document
         found = self._value_path.find(document)
@@ -112,6 +129,19 @@ class TagReader:
         if time_ns is None or not _EARLIEST_NS <= time_ns <= message.arrived_ns + _AHEAD_NS:
             return message.arrived_ns, f"“{str(found[0].value)[:40]}” is not used as a time"
         return time_ns, ""
+
+    def _own_quality(self, document: object) -> Quality:
+        """What the device says of the value; GOOD when it says nothing."""
+        if self._quality_path is None or isinstance(document, DecodeError):
+            return Quality.GOOD
+        found = self._quality_path.find(document)
+        return parse_quality(found[0].value) if len(found) == 1 else Quality.GOOD
+
+    def _judge(self, raw: object, own: Quality) -> tuple[Value, Quality]:
+        if own < Quality.UNCERTAIN:
+            return None, own
+        value, quality = self.convert(raw)
+        return value, min(quality, own)
 
     def convert(self, raw: object) -> tuple[Value, Quality]:
         """Value and quality of what the payload holds. Raises DecodeError."""
@@ -186,14 +216,39 @@ def parse_time(raw: object) -> int | None:
     return round(raw * (per_unit / 1_000)) * 1_000  # a float holds no more than microseconds
 
 
-def _compile(tag: Tag, path: str | None) -> JSONPath | None:
+def parse_quality(raw: object) -> Quality:
+    """A device's own word on a value: good, uncertain or bad, true or false, an OPC quality byte or OPC UA status.
+
+    >>> parse_quality("Good"), parse_quality(192) is Quality.GOOD, parse_quality(0x80AB0000).name
+    (<Quality.GOOD: 192>, True, 'BAD_BY_SOURCE')
+    >>> parse_quality("Uncertain_LastUsableValue").name, parse_quality("what?").name, parse_quality(0).name
+    ('UNCERTAIN_BY_SOURCE', 'UNCERTAIN_BY_SOURCE', 'BAD_BY_SOURCE')
+    """
+    good, uncertain, bad = Quality.GOOD, Quality.UNCERTAIN_BY_SOURCE, Quality.BAD_BY_SOURCE
+    if isinstance(raw, str):
+        words = (("good", good), ("uncertain", uncertain), ("bad", bad))
+        known = next((quality for word, quality in words if raw.strip().casefold().startswith(word)), None)
+        if known is not None:
+            return known
+        raw = _number(raw)
+    if isinstance(raw, bool):
+        return good if raw else bad
+    if not isinstance(raw, int) or raw < 0:
+        return uncertain
+    if raw <= 0xFF:  # OPC DA: the two high bits of a byte
+        return (bad, uncertain, uncertain, good)[raw >> 6]
+    return (good, uncertain, bad, bad)[raw >> 30 & 3]  # OPC UA: the two high bits of 32
+
+
+def compile_path(owner: str, path: str | None) -> JSONPath | None:
+    """The JSONPath, compiled; None stays None. Raises UserInputError, which names the owner."""
     if path is None:
         return None
     try:
         return parse(path)
     except JSONPathError as error:
         raise UserInputError(
-            f"{tag.id}: “{path}” is not a JSONPath: {error}.", next_step="Write it as $.temperature or $.a.b[0]."
+            f"{owner}: “{path}” is not a JSONPath: {error}.", next_step="Write it as $.temperature or $.a.b[0]."
         ) from None
 
 

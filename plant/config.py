@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -109,15 +110,68 @@ class ModbusTcpSource(Section):
     )
 
 
-class MqttSource(Section):
+class MqttVersion(StrEnum):
+    """The protocol's version; auto: 5 where the broker speaks it, else 3.1.1."""
+
+    AUTO = "auto"
+    V5 = "5"
+    V311 = "3.1.1"
+
+
+class TlsConfig(Section):
+    """An encrypted connection. All files are PEM."""
+
+    ca: Path | None = Field(
+        None, description="Certificate of the authority that signed the broker's; none: those this computer trusts"
+    )
+    cert: Path | None = Field(None, description="Our certificate, where the broker asks for one")
+    key: Path | None = Field(None, description="The key of our certificate")
+    insecure: bool = Field(
+        False, description="True accepts any certificate: encrypted, but with nobody knows whom. For a first try only"
+    )
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together: give both, or neither")
+        return self
+
+
+class BrokerFields(Section):
+    """How to reach a broker."""
+
+    host: str = Field(description="Host name or address of the broker")
+    port: Port = Field(1883, description="TCP port; brokers mostly listen on 8883 for TLS")
+    version: MqttVersion = Field(
+        MqttVersion.AUTO, description="MQTT version: 5, 3.1.1, or auto: 5, and 3.1.1 when the broker refuses it"
+    )
+    tls: TlsConfig | None = Field(None, description="Encrypts the connection; `tls: {}` trusts what this computer does")
+    username: str | None = Field(None, description="User name at the broker")
+    password: SecretStr | None = Field(None, description="Password; take it from the environment: ${MQTT_PASSWORD}")
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_as_text(cls, value: object) -> object:
+        """YAML reads 5 as a number."""
+        return str(value) if isinstance(value, int) else value
+
+
+class MqttSource(BrokerFields):
     """A broker to which the machines publish."""
 
     type: Literal["mqtt"]
-    host: str = Field(description="Host name or address of the broker")
-    port: Port = Field(1883, description="TCP port")
-    username: str | None = Field(None, description="User name at the broker")
-    password: SecretStr | None = Field(None, description="Password; take it from the environment: ${MQTT_PASSWORD}")
     client_id: str | None = Field(None, description="Client id; default: testbed-<enterprise>-<site>-<source>")
+    receive_maximum: Annotated[int, Field(ge=1, le=65_535)] = Field(
+        1_000, description="Messages that the broker may send before the first is acknowledged (MQTT 5)"
+    )
+    session_expiry_s: Annotated[int, Field(ge=0, le=4_294_967_295)] = Field(
+        7 * 86_400, description="How long the broker keeps messages for us while we are away, s (MQTT 5)"
+    )
+    status_topic: str | None = Field(
+        None,
+        description="Retained topic that says whether we are there: online, or offline by last will. "
+        'Default: testbed/<client id>/status; "" for none',
+    )
 
 
 class ReplaySource(Section):
@@ -197,12 +251,39 @@ class PartsConfig(Section):
         return self
 
 
+class AliveConfig(Section):
+    """The machine's own word on whether it is there: mostly a retained topic that its last will sets to offline."""
+
+    source: Name = Field(description="The MQTT source that carries it")
+    topic: str = Field(description="Topic, without wildcards")
+    path: str | None = Field(None, description="JSONPath of the word, such as $.state; none: the payload itself")
+    online: list[str] = Field(default=["online", "1", "true"], description="Words that say that it is there")
+    offline: list[str] = Field(
+        default=["offline", "0", "false"],
+        description="Words that say that it is gone: its tags of that source become BAD (not connected)",
+    )
+
+
+class MqttOutput(BrokerFields):
+    """Every point once more, published as a unified namespace."""
+
+    type: Literal["mqtt"]
+    client_id: str | None = Field(None, description="Client id; default: testbed-<enterprise>-<site>-<output>-out")
+    profile: Literal["strict", "full"] = Field(
+        "strict",
+        description='strict: {"timestamp_ms", "value"}, what is BAD goes to a status topic; full: with q, seq and unit',
+    )
+    prefix: str = Field("umh/v1", pattern=r"^[A-Za-z0-9_/-]+$", description="First levels of every topic")
+    contract: Name = Field("historian", description="Data contract, written _historian in the topic")
+
+
 class MachineConfig(Section):
     """One machine (work unit)."""
 
     name: str = Field(description="Name on screen")
     area: Name = Field(description="Third level of the equipment hierarchy, such as machining")
     line: Name = Field(description="Fourth level, such as line-1")
+    alive: AliveConfig | None = Field(None, description="Where the machine says whether it is there; none: nowhere")
     states: StateConfig | None = Field(None, description="How the state is known; none: no state, no OEE")
     parts: PartsConfig | None = Field(None, description="How parts are counted; none: no performance, no quality")
     chart: list[str] = Field(default_factory=list, description="Tags on the machine's page, most important first")
@@ -215,6 +296,9 @@ class PlantConfig(Section):
     plant: PlantSection
     sources: dict[Name, SourceConfig] = Field(min_length=1, description="Where signals come from")
     machines: dict[Name, MachineConfig] = Field(min_length=1, description="The machines by id")
+    outputs: dict[Name, MqttOutput] = Field(
+        default_factory=dict, description="Where points go besides the historian; each keeps its own place"
+    )
     shifts: list[ShiftConfig] = Field(
         default_factory=list, description="Planned shifts; none: all time is planned, shown by calendar day"
     )

@@ -32,6 +32,7 @@ class Fault(StrEnum):
     MODBUS_EXCEPTION = "modbus_exception"  # `detail` holds the exception code
     DECODE = "decode"  # the payload or registers do not fit the tag
     NOT_AUTHORISED = "not_authorised"
+    TLS = "tls"  # the encryption is not agreed on: certificate, key, port
     NO_DATA = "no_data"  # connected, but nothing has arrived yet
     INTERNAL = "internal"  # a fault of ours; the log has the traceback
 
@@ -65,6 +66,38 @@ class SourceStatus:
     errors: Mapping[Fault, int] = field(default_factory=dict)
     overruns: int = 0  # polls that came late because the one before had not finished
     tags: tuple[TagStatus, ...] = ()
+    protocol: str = ""  # the version that runs, such as MQTT 5
+    rejected: int = 0  # messages set aside, ever: see Connections.rejected
+    broker_dropped: int = 0  # messages the broker threw away since we connected, for whichever client
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message that could not be read and was set aside, so that the others go on."""
+
+    time_ns: int
+    topic: str
+    payload: bytes  # its beginning
+    size: int  # of the whole payload, bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStatus:
+    """One output besides the historian. What waits for it is kept on disk."""
+
+    name: str
+    kind: str
+    endpoint: str
+    link: Link
+    since_ns: int
+    waiting_points: int
+    oldest_ns: int | None
+    dropped_points: int
+    published_points: int  # since the gateway started
+    fault: Fault = Fault.NONE
+    detail: str = ""
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +122,9 @@ class Connections(Protocol):
 
     def outbox(self) -> OutboxStatus:
         """How much waits for the historian."""
+
+    def outputs(self) -> tuple[OutputStatus, ...]:
+        """Every configured output besides the historian."""
+
+    def rejected(self, source: str) -> tuple[Rejected, ...]:
+        """The newest messages of a source that were set aside, newest first. Raises NotFoundError."""

@@ -131,6 +131,13 @@ class TagFields(BaseModel):
         None,
         description="JSONPath of the time: ISO 8601 or a number since 1970 in s, ms, µs or ns; none: arrival",
     )
+    quality_path: str | None = Field(
+        None, description="JSONPath of the quality: good, uncertain, bad, an OPC quality byte or OPC UA status code"
+    )
+    each: str | None = Field(
+        None,
+        description="JSONPath of an array's samples, such as $.samples[*]; the other paths then begin at the sample",
+    )
 
     # Recordings
     key: str | None = Field(None, description="Data item (MTConnect) or column (CSV) of a recorded log")
@@ -145,6 +152,8 @@ class TagFields(BaseModel):
             raise ValueError("a bit of a register is a bool; write type: bool")
         if self.type in (DataType.INT8, DataType.UINT8) and self.address is not None and self.byte is None:
             raise ValueError("an 8-bit value is half a register; add byte: high or byte: low")
+        if self.each is not None and self.time_path is None:
+            raise ValueError("each sample of an array has its own time; add time_path: $.t, for example")
         if self.scale == 0:
             raise ValueError("scale: 0 makes every value the same; write the real factor, or leave it out")
         if self.address is not None:

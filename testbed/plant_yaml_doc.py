@@ -12,9 +12,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from plant.config import (
+    AliveConfig,
     BreakConfig,
     MachineConfig,
     ModbusTcpSource,
+    MqttOutput,
     MqttSource,
     PartsConfig,
     PlantSection,
@@ -22,6 +24,7 @@ from plant.config import (
     ShiftConfig,
     StateConfig,
     Threshold,
+    TlsConfig,
 )
 from plant.tags import TagFields
 
@@ -29,12 +32,15 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`plant:`", PlantSection),
     ("`sources:` a source of type `modbus-tcp`", ModbusTcpSource),
     ("`sources:` a source of type `mqtt`", MqttSource),
+    ("a source's or output's `tls:`", TlsConfig),
     ("`sources:` a source of type `replay`", ReplaySource),
     ("`machines:` a machine", MachineConfig),
+    ("a machine's `alive:`", AliveConfig),
     ("a machine's `states:`", StateConfig),
     ("a machine's `states: threshold:`", Threshold),
     ("a machine's `parts:`", PartsConfig),
     ("a machine's `tags:` a tag", TagFields),
+    ("`outputs:` an output of type `mqtt`", MqttOutput),
     ("`shifts:` a shift", ShiftConfig),
     ("a shift's `breaks:` a break", BreakConfig),
 )

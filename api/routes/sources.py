@@ -9,7 +9,8 @@ from api.convert import point_out, time_or_none
 from api.problems import documented
 from api.times import PlantHere
 from plant.clock import iso
-from plant.connections import Connections, SourceStatus, TagStatus
+from plant.connections import Connections, Rejected, SourceStatus, TagStatus
+from plant.errors import NotFoundError
 from plant.plant import Plant
 
 router = APIRouter(tags=["System"])
@@ -21,6 +22,27 @@ def sources(request: Request, plant: PlantHere) -> out.SourcesOut:
     connections: Connections | None = request.app.state.connections
     found = () if connections is None else connections.sources()
     return out.SourcesOut(gateway=connections is not None, sources=[_source_out(plant, source) for source in found])
+
+
+@router.get("/api/sources/{name}/rejected", summary="Messages that were set aside", responses=documented(404))
+def rejected(request: Request, name: str) -> out.RejectedOut:
+    """The newest messages of a source that could not be read, newest first. They do not hold up the others."""
+    connections: Connections | None = request.app.state.connections
+    if connections is None:
+        raise NotFoundError("No gateway runs in this process.", next_step="Ask the process that reads the machines.")
+    found = connections.rejected(name)
+    total = next((source.rejected for source in connections.sources() if source.name == name), len(found))
+    return out.RejectedOut(source=name, total=total, messages=[_rejected_out(message) for message in found])
+
+
+def _rejected_out(message: Rejected) -> out.RejectedMessageOut:
+    return out.RejectedMessageOut(
+        time=iso(message.time_ns),
+        topic=message.topic,
+        payload=message.payload.decode("utf-8", "backslashreplace"),
+        size=message.size,
+        reason=message.reason,
+    )
 
 
 def _source_out(plant: Plant, source: SourceStatus) -> out.SourceOut:
@@ -37,6 +59,9 @@ def _source_out(plant: Plant, source: SourceStatus) -> out.SourceOut:
         reads=source.reads,
         errors={str(fault): count for fault, count in source.errors.items()},
         overruns=source.overruns,
+        protocol=source.protocol,
+        rejected=source.rejected,
+        broker_dropped=source.broker_dropped,
         tags=[_tag_status_out(plant, status) for status in source.tags],
     )
 

@@ -59,6 +59,7 @@ FAULT_WORDS: dict[Fault, str] = {
     Fault.MODBUS_EXCEPTION: msg("device error"),
     Fault.DECODE: msg("not readable"),
     Fault.NOT_AUTHORISED: msg("not allowed"),
+    Fault.TLS: msg("encryption fails"),
     Fault.NO_DATA: msg("no data yet"),
     Fault.INTERNAL: msg("fault in this program"),
 }
@@ -198,6 +199,11 @@ def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) ->
             return Advice(
                 t("{endpoint} does not let us in.", endpoint=endpoint),
                 t("Check the user name and password; the password comes from the environment."),
+            )
+        case Fault.TLS:
+            return Advice(
+                t("The encrypted connection to {endpoint} is not agreed on.", endpoint=endpoint),
+                t("Check tls.ca, tls.cert and tls.key in plant.yaml, the broker's name and its port (mostly 8883)."),
             )
         case Fault.NO_DATA:
             return Advice(

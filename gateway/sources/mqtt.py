@@ -1,56 +1,43 @@
-"""MQTT 3.1.1: subscribes with a persistent session and acknowledges a message only after its points are on disk.
-
-paho runs one network thread per connection; it only hands messages over to the event loop. Every connection has a
-client object of its own, so that a late acknowledgement can never reach the next connection, where the broker may
-have given its packet id to another message.
+"""MQTT 5 or 3.1.1: subscribes with a persistent session, acknowledges a message only after its points are on disk.
 
 A broker repeats what was not acknowledged. Such a message is known again while the gateway runs; after a crash
 between commit and acknowledgement it is stored again, under the same time where the message carries one.
+
+A message that cannot be read is set aside and acknowledged like any other: it never stops the stream.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.enums import MQTTProtocolVersion
 
+from gateway.alive import AliveReader
+from gateway.mqtt_link import NAMES, Ended, VersionChoice
 from gateway.payload import Message, Outcome, TagReader, read_message
+from gateway.rejected import RejectedShelf, rejected
 from gateway.schedule import Backoff
+from gateway.sessions import SessionTopics
 from gateway.sources.base import Emit
+from gateway.sources.mqtt_session import Received, Subscription
 from gateway.topics import Router, fewest
 from plant.clock import Clock
+from plant.config import AliveConfig
 from plant.config import MqttSource as MqttConfig
-from plant.connections import Fault, Link, SourceStatus, TagStatus
+from plant.connections import Fault, Link, Rejected, SourceStatus, TagStatus
 from plant.points import Point, PointBatch, Quality
 from plant.tags import Tag
 
 log = logging.getLogger(__name__)
 
-_KEEPALIVE_S = 20
-_CONNECT_TIMEOUT_S = 3.0
-_MAX_WAITING = 10_000
-"""Messages that wait to be read; beyond that the network thread waits, and with it the broker."""
 _MAX_AT_ONCE = 2_000
 _MILLISECOND = 1_000_000
-_DENIED = (134, 135)  # bad user name or password, not authorised
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """Why a connection is over."""
-
-    fault: Fault
-    detail: str
 
 
 @dataclass(slots=True)
@@ -65,113 +52,15 @@ class _TagState:
 
 
 @dataclass(frozen=True, slots=True)
-class _Received:
-    """A message with what is needed to acknowledge it."""
+class MqttKeep:
+    """What outlives the process, beside the outbox."""
 
-    message: Message
-    mid: int
-    qos: int
-    dup: bool
+    shelf: RejectedShelf
+    sessions: SessionTopics
 
-
-@dataclass(eq=False)
-class _Connection:
-    """One connection to the broker. The methods that begin with `on_` run in paho's thread."""
-
-    config: MqttConfig
-    client_id: str
-    filters: Sequence[str]
-    clock: Clock
-    loop: asyncio.AbstractEventLoop
-    inbox: asyncio.Queue[_Received] = field(default_factory=asyncio.Queue)
-    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.ended: asyncio.Future[_Ended] = self.loop.create_future()
-        self._free = threading.Semaphore(_MAX_WAITING)
-        self._closing = threading.Event()
-        self.client = client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self.client_id,
-            clean_session=False,
-            protocol=paho.MQTTv311,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        client.connect_timeout = _CONNECT_TIMEOUT_S
-        client.suppress_exceptions = True  # a last resort: an exception in a callback would end paho's thread
-        client.enable_logger(log)
-        if self.config.username is not None:
-            password = self.config.password
-            client.username_pw_set(self.config.username, password.get_secret_value() if password else None)
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        client.on_disconnect = self._on_disconnect
-
-    async def open(self) -> None:
-        """Opens the socket; the broker's answer comes later, as `subscribed` or `ended`."""
-        try:
-            await asyncio.to_thread(self.client.connect, self.config.host, self.config.port, _KEEPALIVE_S)
-        except ConnectionRefusedError as error:
-            self._end(Fault.REFUSED, str(error))
-        except TimeoutError as error:
-            self._end(Fault.TIMEOUT, str(error))
-        except OSError as error:
-            self._end(Fault.UNREACHABLE, str(error))
-        else:
-            self.client.loop_start()
-
-    async def close(self) -> None:
-        self._closing.set()
-        self.client.disable_logger()  # paho calls it an error that a closed client is not connected
-        self.client.disconnect()
-        await asyncio.to_thread(self.client.loop_stop)
-
-    def acknowledge(self, received: _Received) -> bool:
-        """False when the connection is gone: the broker will send the message again."""
-        self._free.release()
-        if received.qos == 0:
-            return True
-        return not self.ended.done() and self.client.ack(received.mid, received.qos) == MQTTErrorCode.MQTT_ERR_SUCCESS
-
-    def _end(self, fault: Fault, detail: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(_Ended(fault, detail))
-
-    def _in_loop(self, function: object, *args: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
-            self.loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]
-
-    def _on_connect(
-        self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        if reason.is_failure:
-            fault = Fault.NOT_AUTHORISED if reason.value in _DENIED else Fault.REFUSED
-            self._in_loop(self._end, fault, f"the broker says: {reason}")
-        else:
-            client.subscribe([(pattern, 1) for pattern in self.filters])
-
-    def _on_subscribe(
-        self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
-    ) -> None:
-        refused = [f for f, reason in zip(self.filters, reasons, strict=False) if reason.is_failure]
-        if refused:
-            self._in_loop(self._end, Fault.NOT_AUTHORISED, f"the broker refuses the topic {', '.join(refused)}")
-        else:
-            self._in_loop(self.subscribed.set)
-
-    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        content = Message(message.topic, bytes(message.payload), self.clock(), message.retain)
-        while not self._free.acquire(timeout=0.2):
-            if self._closing.is_set():
-                return
-        self._in_loop(self.inbox.put_nowait, _Received(content, message.mid, message.qos, message.dup))
-
-    def _on_disconnect(
-        self, _client: object, _data: object, _flags: object, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        self._in_loop(self._end, Fault.LOST, f"the connection ended: {reason}")
+    @classmethod
+    def in_folder(cls, folder: Path) -> MqttKeep:
+        return cls(RejectedShelf(folder / "rejected.sqlite"), SessionTopics(folder / "sessions.json"))
 
 
 async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
@@ -185,93 +74,171 @@ async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
 
 
 class MqttSource:
-    """One broker with the tags that are read from it."""
+    """One broker with the tags that are read from it. `alive`: machines that say themselves whether they are there."""
 
-    def __init__(self, name: str, config: MqttConfig, tags: Sequence[Tag], client_id: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: MqttConfig,
+        tags: Sequence[Tag],
+        client_id: str,
+        clock: Clock,
+        *,
+        alive: Mapping[str, AliveConfig] | None = None,
+        keep: MqttKeep | None = None,
+    ) -> None:
         self.name = name
         self._config, self._client_id, self._clock = config, client_id, clock
-        self._filters = fewest(tag.topic for tag in tags if tag.topic is not None)
-        self._router = Router([(tag.topic, TagReader(tag)) for tag in tags if tag.topic is not None])
+        self._shelf = keep.shelf if keep is not None else None
+        self._sessions = keep.sessions if keep is not None else None
+        routes = [(tag.topic, TagReader(tag)) for tag in tags if tag.topic is not None]
+        life = [(section.topic, AliveReader(machine, section)) for machine, section in (alive or {}).items()]
+        self._router, self._alive_router = Router(routes), Router(life)
+        self._filters = fewest([topic for topic, _ in routes] + [topic for topic, _ in life]) if routes else []
         self._tags = {tag.id: _TagState() for tag in tags}
+        self._machine_of = {tag.id: tag.machine for tag in tags}
+        self._gone: set[str] = set()  # machines that say that they are offline
         self._link, self._since_ns = Link.STOPPED, clock()
-        self._ended: _Ended | None = None
+        self._ended: Ended | None = None
         self._messages = 0
         self._last_good_ns: int | None = None
         self._errors: Counter[Fault] = Counter()
         self._unacknowledged: dict[int, tuple[str, bytes]] = {}  # committed, but the broker does not know
         self._backoff = Backoff()
+        self._version = VersionChoice(config, client_id)
+        self._protocol = ""
+        self._set_aside: list[Rejected] = []  # of the messages that are being stored
+        self._ask_dropped = True
+        self._dropped, self._dropped_told = 0, False
 
     async def run(self, emit: Emit) -> None:
         if not self._filters:
             return
         self._set_link(Link.CONNECTING)
-        loop = asyncio.get_running_loop()
         try:
             while True:
-                connection = _Connection(self._config, self._client_id, self._filters, self._clock, loop)
-                try:
-                    await connection.open()
-                    ended = await self._receive(connection, emit)
-                finally:
-                    await connection.close()
+                ended = await self._connected(emit)
+                if ended.wrong_version:
+                    self._version.refused()
                 self._note(ended)
-                await self._not_connected(emit, ended)
+                await emit_any(emit, self._lose(self._tags, ended.fault, ended.detail))
                 await asyncio.sleep(self._backoff.next())
         finally:
             # Whoever reads later must not take the last values for true while nobody was listening.
             self._set_link(Link.STOPPED)
-            await self._not_connected(emit, _Ended(Fault.NONE, ""))
+            await emit_any(emit, self._lose(self._tags, Fault.NONE, ""))
 
-    async def _receive(self, connection: _Connection, emit: Emit) -> _Ended:
+    async def _connected(self, emit: Emit) -> Ended:
+        """One connection from its beginning to its end."""
+        version = await self._version.find()
+        if isinstance(version, Ended):
+            return version
+        connection = self._connection(version)
+        try:
+            await connection.open()
+            return await self._receive(connection, emit)
+        finally:
+            await connection.close()
+
+    def _connection(self, version: MQTTProtocolVersion) -> Subscription:
+        self._protocol = NAMES[version]
+        held: frozenset[str] = frozenset()
+        if self._sessions is not None:
+            held = self._sessions.recall(self._session)
+            self._sessions.keep(self._session, held.union(self._filters))
+        ask = self._ask_dropped
+        return Subscription(self._config, self._client_id, version, self._clock, self._filters, held, ask_dropped=ask)
+
+    @property
+    def _session(self) -> str:
+        return f"{self._client_id} at {self._config.host}:{self._config.port}"
+
+    async def _receive(self, connection: Subscription, emit: Emit) -> Ended:
         """Takes messages until the connection is over and its messages are stored; gives why it is over."""
         subscribed = asyncio.ensure_future(connection.subscribed.wait())
         subscribed.add_done_callback(self._subscribed)
-        next_message: asyncio.Future[_Received] | None = None
+        next_message: asyncio.Future[Received] | None = None
         try:
             while True:
                 next_message = asyncio.ensure_future(connection.inbox.get())
                 either: set[asyncio.Future[Any]] = {next_message, connection.ended}
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 if not next_message.done():
-                    return connection.ended.result()
+                    break
                 group = [next_message.result()]
                 while len(group) < _MAX_AT_ONCE and not connection.inbox.empty():
                     group.append(connection.inbox.get_nowait())
                 await _to_the_end(self._store(connection, group, emit))
+                self._look_at_drops(connection)
         finally:
             subscribed.cancel()
             if next_message is not None:
                 next_message.cancel()
+        if connection.asking_dropped:  # a broker that hangs up when asked for its counters is not asked again
+            self._ask_dropped = False
+        return connection.ended.result()
 
-    async def _store(self, connection: _Connection, group: Sequence[_Received], emit: Emit) -> None:
+    async def _store(self, connection: Subscription, group: Sequence[Received], emit: Emit) -> None:
         points: list[Point] = []
         for received in group:
             if not self._seen(received):
                 points += self._read(received.message)
-        if points:
-            await emit(PointBatch.of(points))
+        await emit_any(emit, points)
+        if self._set_aside and self._shelf is not None:
+            await asyncio.to_thread(self._shelf.add, self.name, self._set_aside)
+        self._set_aside = []
         for received in group:
             if connection.acknowledge(received):
                 self._unacknowledged.pop(received.mid, None)
             else:
                 self._unacknowledged[received.mid] = (received.message.topic, received.message.payload)
 
-    def _seen(self, received: _Received) -> bool:
+    def _seen(self, received: Received) -> bool:
         """A repetition of a message whose points are stored already."""
         known = self._unacknowledged.get(received.mid)
         return received.dup and known == (received.message.topic, received.message.payload)
 
     def _read(self, message: Message) -> list[Point]:
+        points = [point for reader in self._alive_router.find(message.topic) for point in self._alive(reader, message)]
         readers = self._router.find(message.topic)
         if not readers:
-            return []  # an old subscription of the session, or a broker that sends what nobody asked for
+            return points  # an old subscription of the session, or a broker that sends what nobody asked for
         self._messages += 1
-        points = []
-        for reader, outcome in read_message(readers, message):
+        try:
+            found = read_message(readers, message)
+        except Exception as error:  # a message that is our undoing would come again for ever
+            log.exception("%s: a message on %s cannot be read", self.name, message.topic)
+            bad = Outcome((), f"{type(error).__name__}: {error}")
+            found = [(reader, bad.failed(reader.tag.id, message.arrived_ns)) for reader in readers]
+        for reader, outcome in found:
+            if message.retained and reader.tag.machine in self._gone:
+                continue  # the last words of a machine that is offline
             self._remember(reader.tag.id, message, outcome)
-            if outcome.point is not None:
-                points.append(outcome.point)
+            points += outcome.points
+        self._reject(message, [outcome for _, outcome in found])
         return points
+
+    def _reject(self, message: Message, outcomes: Iterable[Outcome]) -> None:
+        """Sets the message aside when a tag could not read it. A key that is missing is no such reason."""
+        for outcome in outcomes:
+            if any(point.quality is Quality.BAD_DECODE for point in outcome.points):
+                aside = rejected(message.arrived_ns, message.topic, message.payload, outcome.problem)
+                self._set_aside.append(aside)
+                return
+
+    def _alive(self, reader: AliveReader, message: Message) -> list[Point]:
+        """What a machine says of itself: when it is gone, nothing is known of its tags."""
+        online = reader.read(message)
+        if online is None:
+            reason = f"neither online nor offline: {message.excerpt}"
+            self._set_aside.append(rejected(message.arrived_ns, message.topic, message.payload, reason))
+            return []
+        if online:
+            self._gone.discard(reader.machine)
+            return []
+        self._gone.add(reader.machine)
+        tags = [tag for tag, machine in self._machine_of.items() if machine == reader.machine]
+        return self._lose(tags, Fault.LOST, f"{message.topic} says {message.excerpt}")
 
     def _remember(self, tag: str, message: Message, outcome: Outcome) -> None:
         state = self._tags[tag]
@@ -279,56 +246,71 @@ class MqttSource:
         state.fault = Fault.DECODE if outcome.problem else Fault.NONE
         state.detail = outcome.problem
         self._errors[Fault.DECODE] += bool(outcome.problem)
-        if outcome.point is None:
-            return
-        state.last = outcome.point
-        if outcome.point.quality >= Quality.UNCERTAIN:
-            state.last_good_ns = outcome.point.time_ns
-            self._last_good_ns = max(self._last_good_ns or 0, outcome.point.time_ns)
+        for point in outcome.points:
+            state.last = point
+            if point.quality >= Quality.UNCERTAIN:
+                state.last_good_ns = point.time_ns
+                self._last_good_ns = max(self._last_good_ns or 0, point.time_ns)
 
     def _subscribed(self, done: asyncio.Future[Any]) -> None:
         if done.cancelled():
             return
         self._backoff.reset()
+        if self._sessions is not None:
+            self._sessions.keep(self._session, self._filters)
         if self._ended is not None:
             log.info("%s: connected again", self.name)
         self._ended = None
         self._set_link(Link.CONNECTED)
 
-    def _note(self, ended: _Ended) -> None:
+    def _look_at_drops(self, connection: Subscription) -> None:
+        self._dropped = connection.dropped_by_broker
+        if self._dropped and not self._dropped_told:
+            self._dropped_told = True
+            log.warning("%s: %s", self.name, _dropped_words(self._dropped))
+
+    def _note(self, ended: Ended) -> None:
         if self._ended is None or self._ended.fault is not ended.fault:
             log.warning("%s: %s (%s)", self.name, ended.fault, ended.detail)
         self._ended = ended
         self._errors[ended.fault] += 1
         self._set_link(Link.DISCONNECTED)
 
-    async def _not_connected(self, emit: Emit, ended: _Ended) -> None:
-        """Nothing is known of any tag from now on; told once."""
+    def _lose(self, tags: Iterable[str], fault: Fault, detail: str) -> list[Point]:
+        """Nothing is known of these tags from now on; told once."""
         now = self._clock()
         points = []
-        for tag, state in self._tags.items():
-            state.fault, state.detail = ended.fault, ended.detail
+        for tag in tags:
+            state = self._tags[tag]
+            state.fault, state.detail = fault, detail
             if state.last is None or state.last.quality is not Quality.BAD_NOT_CONNECTED:
                 after_last = state.last.time_ns + _MILLISECOND if state.last is not None else now
                 state.last = Point(tag, max(now, after_last), None, Quality.BAD_NOT_CONNECTED)
                 points.append(state.last)
-        if points:
-            await emit(PointBatch.of(points))
+        return points
 
     def _set_link(self, link: Link) -> None:
         if link is not self._link:
             self._link, self._since_ns = link, self._clock()
 
+    def _say(self) -> tuple[Fault, str]:
+        """What there is to say of the source as a whole."""
+        if self._ended is not None:
+            return self._ended.fault, self._ended.detail
+        if self._link is Link.CONNECTED and not self._messages:
+            return Fault.NO_DATA, ""
+        return Fault.NONE, _dropped_words(self._dropped) if self._dropped else ""
+
     def status(self) -> SourceStatus:
-        waiting = self._link is Link.CONNECTED and not self._messages
+        fault, detail = self._say()
         return SourceStatus(
             name=self.name,
             kind=self._config.type,
             endpoint=f"{self._config.host}:{self._config.port}",
             link=self._link,
             since_ns=self._since_ns,
-            fault=self._ended.fault if self._ended else Fault.NO_DATA if waiting else Fault.NONE,
-            detail=self._ended.detail if self._ended else "",
+            fault=fault,
+            detail=detail,
             last_good_ns=self._last_good_ns,
             reads=self._messages,
             errors=dict(self._errors),
@@ -336,4 +318,16 @@ class MqttSource:
                 TagStatus(tag, state.last, state.last_good_ns, state.raw, state.fault, state.detail)
                 for tag, state in self._tags.items()
             ),
+            protocol=self._protocol,
+            rejected=self._shelf.count(self.name) if self._shelf is not None else 0,
+            broker_dropped=self._dropped,
         )
+
+
+async def emit_any(emit: Emit, points: Sequence[Point]) -> None:
+    if points:
+        await emit(PointBatch.of(points))
+
+
+def _dropped_words(count: int) -> str:
+    return f"the broker has thrown {count} messages away (all clients): its queue was full; raise max_queued_messages"

@@ -22,7 +22,8 @@ GOOD, BAD_DECODE, NOT_AVAILABLE = Quality.GOOD, Quality.BAD_DECODE, Quality.BAD_
 def read(payload: str | bytes, *, retained: bool = False, **fields: Any) -> tuple[Point | None, str]:
     raw = payload.encode() if isinstance(payload, str) else payload
     [(_, outcome)] = read_message([TagReader(tag(topic="t", **fields))], Message("t", raw, ARRIVED, retained))
-    return outcome.point, outcome.problem
+    assert len(outcome.points) <= 1
+    return (outcome.points[0] if outcome.points else None), outcome.problem
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_nothing_that_a_device_sends_raises_or_cannot_be_stored(payload: bytes) 
         for i, paths in enumerate([{}, {"path": "$.a", "time_path": "$.t"}, {"path": "$..a"}, {"path": "$.a[0].b"}])
     ]
     outcomes = read_message(readers, Message("t", payload, ARRIVED))
-    batch = PointBatch.of(outcome.point for _, outcome in outcomes if outcome.point is not None)
+    batch = PointBatch.of(point for _, outcome in outcomes for point in outcome.points)
     assert len(codec.decode(codec.encode(batch))) == len(batch)
 
 
