@@ -82,7 +82,7 @@ Responses = dict[int | str, dict[str, Any]]
 def documented(*statuses: int) -> Responses:
     """The `responses` of a route for OpenAPI: 500 and 503 always, and those given."""
     meaning = {
-        404: "There is no such machine or tag.",
+        404: "There is no such machine, tag or source.",
         422: "A parameter cannot be used; `errors` names each.",
         500: "A fault of ours; the log has the details.",
         503: "The historian cannot answer now.",

@@ -65,7 +65,7 @@ def outbox(batches: int = 2_000, points: int = 50) -> list[tuple[str, str]]:
         appended = time.perf_counter()
         while found := box.oldest(20_000):
             PointBatch.concat([item for _, item in found])
-            box.delete_up_to(found[-1][0])
+            box.done_up_to(found[-1][0])
         drained = time.perf_counter()
         box.close()
     total = batches * points

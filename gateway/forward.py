@@ -1,18 +1,21 @@
-"""Outbox → historian: in order, in merged batches, deleted only after the historian has taken them."""
+"""Outbox → historian and outputs: in order, in merged batches, done with only after they were taken."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
-from gateway.outbox import Outbox
+from gateway.outbox import HISTORIAN, Outbox
 from gateway.schedule import Backoff
 from gateway.worker import Worker
 from plant.errors import ResourceError
-from plant.historian.base import Historian
 from plant.points import PointBatch
 
 log = logging.getLogger(__name__)
+
+Take = Callable[[PointBatch], Awaitable[object]]
+"""Takes a batch: returns when it is safe there, raises ResourceError when it cannot be now."""
 
 _LIMIT_POINTS = 20_000
 _LINGER_S = 0.1
@@ -20,13 +23,21 @@ _LINGER_S = 0.1
 
 
 class Forwarder:
-    """Sends until cancelled. Sending twice does no harm: a point (tag and time) is stored once."""
+    """Sends until cancelled what one consumer of the outbox lacks. After a crash it sends some of it again."""
 
-    def __init__(self, outbox: Outbox, outbox_worker: Worker, historian: Historian, historian_worker: Worker) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        outbox_worker: Worker,
+        take: Take,
+        consumer: str = HISTORIAN,
+        *,
+        limit_points: int = _LIMIT_POINTS,
+    ) -> None:
         self._outbox, self._outbox_worker = outbox, outbox_worker
-        self._historian, self._historian_worker = historian, historian_worker
+        self._take, self._consumer, self._limit = take, consumer, limit_points
         self._appended = asyncio.Event()
-        self.failure = ""  # why the historian does not take points now
+        self.failure = ""  # why it does not take points now
 
     def wake(self) -> None:
         """Something was appended."""
@@ -40,31 +51,31 @@ class Forwarder:
                 left = await self._send_some()
             except ResourceError as error:
                 if not self.failure:
-                    log.warning("points wait in the outbox: %s", error)
+                    log.warning("points for the %s wait in the outbox: %s", self._consumer, error)
                 self.failure = str(error)
                 await asyncio.sleep(backoff.next())
                 continue
             if self.failure:
-                log.info("the historian takes points again")
+                log.info("the %s takes points again", self._consumer)
             self.failure = ""
             backoff.reset()
             if not left:
                 await self._appended.wait()
-            if left < _LIMIT_POINTS:
+            if left < self._limit:
                 await asyncio.sleep(_LINGER_S)
 
     async def flush(self) -> None:
-        """Sends everything that waits. Raises ResourceError when the historian does not take it."""
+        """Sends everything that waits. Raises ResourceError when it is not taken."""
         while await self._send_some():
             pass
 
     async def _send_some(self) -> int:
         """How many points are left."""
-        found = await self._outbox_worker.call(lambda: self._outbox.oldest(_LIMIT_POINTS))
+        consumer, limit = self._consumer, self._limit
+        found = await self._outbox_worker.call(lambda: self._outbox.oldest(limit, consumer))
         if not found:
             return 0
-        merged = PointBatch.concat([batch for _, batch in found])
-        await self._historian_worker.call(lambda: self._historian.write(merged))
+        await self._take(PointBatch.concat([batch for _, batch in found]))
         newest = found[-1][0]
-        await self._outbox_worker.call(lambda: self._outbox.delete_up_to(newest))
-        return self._outbox.status().points
+        await self._outbox_worker.call(lambda: self._outbox.done_up_to(newest, consumer))
+        return self._outbox.status(consumer).points

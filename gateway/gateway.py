@@ -12,6 +12,7 @@ from typing import Self
 from gateway.collector import Committer, SupervisedSource, supervise
 from gateway.forward import Forwarder
 from gateway.outbox import Outbox
+from gateway.outputs.runner import Outputs
 from gateway.sources.base import Source
 from gateway.sources.modbus import ModbusTcpSource
 from gateway.sources.mqtt import MqttKeep, MqttSource
@@ -60,6 +61,7 @@ class Gateway:
         self._sources = {name: SupervisedSource(source) for name, source in built.items() if source is not None}
         self._born_ns = clock()
         self._committer = Committer(self._append)
+        self._outputs = Outputs(config, clock)
         self._outbox: Outbox | None = None
         self._forwarder: Forwarder | None = None
         self._forward_crash = ""
@@ -78,11 +80,17 @@ class Gateway:
         """Opens the outbox and starts every source. Raises ResourceError when the outbox cannot be opened."""
         self._workers = outbox_worker, historian_worker = Worker("outbox"), Worker("historian writer")
         try:
-            self._outbox = outbox = await outbox_worker.call(lambda: Outbox(self._path, self._clock))
+            self._outbox = outbox = await outbox_worker.call(
+                lambda: Outbox(self._path, self._clock, outputs=self._outputs.consumers)
+            )
         except ResourceError:
             self._close_workers()
             raise
-        self._forwarder = forwarder = Forwarder(outbox, outbox_worker, self._historian, historian_worker)
+
+        async def write(batch: PointBatch) -> None:
+            await historian_worker.call(lambda: self._historian.write(batch))
+
+        self._forwarder = forwarder = Forwarder(outbox, outbox_worker, write)
         self._storing = [
             asyncio.create_task(self._committer.run(), name="commit to outbox"),
             asyncio.create_task(supervise("forwarding", forwarder.run, self._forwarding_crashed), name="forward"),
@@ -90,7 +98,7 @@ class Gateway:
         self._collecting = [
             asyncio.create_task(source.run(self._committer.emit), name=f"source {name}")
             for name, source in self._sources.items()
-        ]
+        ] + self._outputs.start(outbox, outbox_worker)
 
     async def stop(self) -> None:
         """Within 2 s: sources end, what they delivered is committed and, if the historian takes it, forwarded."""
@@ -123,7 +131,7 @@ class Gateway:
         return status
 
     def outputs(self) -> tuple[OutputStatus, ...]:
-        return ()
+        return self._outputs.status()
 
     def rejected(self, source: str) -> tuple[Rejected, ...]:
         if source not in self._config.sources:
@@ -148,6 +156,7 @@ class Gateway:
         outbox = self._outbox
         await self._workers[0].call(lambda: outbox.append(batches))
         self._forwarder.wake()
+        self._outputs.wake()
 
     def _forwarding_crashed(self, detail: str) -> None:
         self._forward_crash = detail

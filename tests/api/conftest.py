@@ -17,7 +17,8 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from plant.clock import MINUTE, SECOND, parse_iso
 from plant.config import PlantConfig
-from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
+from plant.connections import Fault, Link, OutboxStatus, OutputStatus, Rejected, SourceStatus, TagStatus
+from plant.errors import NotFoundError
 from plant.historian.duckdb import DuckDbHistorian
 from plant.plant import Plant
 from plant.points import Point, PointBatch, Quality
@@ -98,6 +99,14 @@ class Gateway:
 
     def sources(self) -> tuple[SourceStatus, ...]:
         return self.found
+
+    def outputs(self) -> tuple[OutputStatus, ...]:
+        return ()
+
+    def rejected(self, source: str) -> tuple[Rejected, ...]:
+        if source != "plc":
+            raise NotFoundError(f"There is no source “{source}”.", next_step="GET /api/sources lists them.")
+        return (Rejected(NOW, "hall/x", b'{"v": \xff', 9, "the payload is not JSON"),)
 
     def outbox(self) -> OutboxStatus:
         return self.state

@@ -6,7 +6,7 @@ import numpy as np
 
 from plant.clock import HOUR, MINUTE, SECOND
 from plant.config import PlantConfig
-from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
+from plant.connections import Fault, Link, OutboxStatus, OutputStatus, Rejected, SourceStatus, TagStatus
 from plant.historian.base import Historian
 from plant.points import Point, PointBatch, Quality
 
@@ -219,6 +219,12 @@ class FakeConnections:
                 ),
             ),
         )
+
+    def outputs(self) -> tuple[OutputStatus, ...]:
+        return ()
+
+    def rejected(self, source: str) -> tuple[Rejected, ...]:
+        return ()
 
     def outbox(self) -> OutboxStatus:
         return OutboxStatus(2, 480, 18_400, self._began_ns, 0, 1_284_000)

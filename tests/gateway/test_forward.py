@@ -30,7 +30,10 @@ class Way:
         self.historian = RecordingHistorian()
         self.outbox = Outbox(folder / "o.sqlite", system_clock)
         self.workers = Worker("outbox"), Worker("historian")
-        self.forwarder = Forwarder(self.outbox, self.workers[0], self.historian, self.workers[1])
+        self.forwarder = Forwarder(self.outbox, self.workers[0], self._write)
+
+    async def _write(self, batch: PointBatch) -> None:
+        await self.workers[1].call(lambda: self.historian.write(batch))
 
     def times(self) -> list[int]:
         return [point.time_ns for point in self.historian.points]

@@ -72,7 +72,7 @@ def test_in_order_and_only_what_was_deleted_is_gone(tmp_path: Path) -> None:
     assert values(outbox.oldest(1000)) == list(range(30))
     assert values(outbox.oldest(20)) == list(range(20))
     assert values(outbox.oldest(1)) == list(range(10)), "at least one batch"
-    outbox.delete_up_to(ids[1])
+    outbox.done_up_to(ids[1])
     assert values(outbox.oldest(1000)) == list(range(20, 30))
     status = outbox.status()
     assert (status.batches, status.points, status.forwarded_points, status.dropped_points) == (1, 10, 20, 0)
@@ -123,7 +123,7 @@ def test_points_dropped_while_they_were_being_forwarded_are_not_counted_as_lost(
     newest = outbox.oldest(20)[-1][0]  # now the historian is slow …
     outbox.append([batch(20)])  # … and the outbox full
     assert outbox.status().dropped_points == 10
-    outbox.delete_up_to(newest)
+    outbox.done_up_to(newest)
     assert outbox.status().dropped_points == 0
     assert outbox.status().forwarded_points == 20
     assert outbox.status().points == 10
