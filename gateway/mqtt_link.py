@@ -30,6 +30,7 @@ _CONNECT_TIMEOUT_S = 3.0
 _ANSWER_S = 3.0
 _DENIED = (134, 135)  # bad user name or password, not authorised
 _WRONG_VERSION = 132
+_NO_TLS = "the broker does not speak TLS on this port; it is mostly 8883"
 V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 NAMES = {V5: "MQTT 5", V311: "MQTT 3.1.1"}
 
@@ -116,6 +117,11 @@ class BrokerLink:
             self._end(Ended(Fault.TIMEOUT, str(error)))
         except ssl.SSLError as error:
             self._end(Ended(Fault.TLS, _tls_words(error)))
+        except ConnectionResetError as error:
+            if self.config.tls is not None:
+                self._end(Ended(Fault.TLS, _NO_TLS))
+            else:
+                self._end(Ended(Fault.LOST, str(error)))
         except OSError as error:
             unreadable = error.filename is not None
             fault = Fault.TLS if unreadable else Fault.UNREACHABLE
@@ -239,11 +245,23 @@ def _wait_for(message: paho.MQTTMessageInfo) -> None:
         message.wait_for_publish(0.3)
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """Closed when the handshake fails: paho would leave it open."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001 — as in the standard library
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     for path in (tls.ca, tls.cert, tls.key):
         if path is not None:
             path.open("rb").close()  # the error of ssl would not name the file
     context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
+    context.sslsocket_class = _TlsSocket
     if tls.cert is not None and tls.key is not None:
         context.load_cert_chain(tls.cert, tls.key)
     if tls.insecure:
@@ -257,7 +275,7 @@ def _tls_words(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the broker's certificate is not accepted: {error.verify_message}; is tls.ca its authority's?"
     if "WRONG_VERSION_NUMBER" in str(error) or isinstance(error, ssl.SSLEOFError):
-        return "the broker does not speak TLS on this port; it is mostly 8883"
-    if "PEM" in str(error) or error.reason is None:
+        return _NO_TLS
+    if any(word in str(error) for word in ("PEM", "NO_CERTIFICATE", "MISMATCH")):
         return f"a certificate or key file is not PEM, or does not fit: {error}"
     return f"TLS failed: {error.reason.replace('_', ' ').lower()}"

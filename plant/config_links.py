@@ -30,6 +30,7 @@ def find_broken_links(plain: object) -> Iterator[Finding]:
             yield from _check_tag((*at, "tags", name), raw, sources)
         yield from _check_names(at, machine, tags)
         yield from _check_state(at, machine, tags)
+        yield from _check_alive(at, machine, sources)
 
 
 def _section(node: object, key: str) -> Mapping[Any, Any]:
@@ -85,6 +86,15 @@ def _check_state(at: tuple[str, ...], machine: object, tags: Mapping[Any, Any]) 
         name = getattr(parts, key, None)
         if name is not None and _is_text(tags.get(name)):
             yield (*at, "parts", key), f"“{name}” is a text, a counter is a number.", "Name a numeric tag."
+
+
+def _check_alive(at: tuple[str, ...], machine: object, sources: Mapping[Any, object]) -> Iterator[Finding]:
+    """A machine says whether it is there over MQTT."""
+    name = _section(machine, "alive").get("source")
+    if isinstance(name, str) and name not in sources:
+        yield (*at, "alive", "source"), f"there is no source “{name}”.", _suggest(name, sources)
+    elif isinstance(name, str) and sources[name] is not None and not isinstance(sources[name], MqttSource):
+        yield (*at, "alive", "source"), f"“{name}” is not an MQTT source.", "Name one of type mqtt."
 
 
 def _is_text(raw: object) -> bool:

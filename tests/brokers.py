@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,9 +20,12 @@ _AMQTT_ANONYMOUS = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_
 
 
 class Mosquitto:
-    """A mosquitto process; sessions and retained messages survive `stop` and `start`. `user:password` closes it."""
+    """A mosquitto process; sessions and retained messages survive `stop` and `start`. `user:password` closes it.
 
-    def __init__(self, folder: Path, *, login: tuple[str, str] | None = None) -> None:
+    `settings`: more lines for its configuration; of two that say the same the last one counts.
+    """
+
+    def __init__(self, folder: Path, *, login: tuple[str, str] | None = None, settings: Sequence[str] = ()) -> None:
         assert MOSQUITTO is not None
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -32,6 +35,7 @@ class Mosquitto:
             "persistence true",
             f"persistence_location {folder}/",
             "max_queued_messages 0",
+            *settings,
         ]
         if login is None:
             lines.append("allow_anonymous true")

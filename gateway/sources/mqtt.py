@@ -146,8 +146,10 @@ class MqttSource:
         if self._sessions is not None:
             held = self._sessions.recall(self._session)
             self._sessions.keep(self._session, held.union(self._filters))
-        ask = self._ask_dropped
-        return Subscription(self._config, self._client_id, version, self._clock, self._filters, held, ask_dropped=ask)
+        on_dropped = self._drops if self._ask_dropped else None
+        return Subscription(
+            self._config, self._client_id, version, self._clock, self._filters, held, on_dropped=on_dropped
+        )
 
     @property
     def _session(self) -> str:
@@ -169,7 +171,6 @@ class MqttSource:
                 while len(group) < _MAX_AT_ONCE and not connection.inbox.empty():
                     group.append(connection.inbox.get_nowait())
                 await _to_the_end(self._store(connection, group, emit))
-                self._look_at_drops(connection)
         finally:
             subscribed.cancel()
             if next_message is not None:
@@ -263,11 +264,11 @@ class MqttSource:
         self._ended = None
         self._set_link(Link.CONNECTED)
 
-    def _look_at_drops(self, connection: Subscription) -> None:
-        self._dropped = connection.dropped_by_broker
-        if self._dropped and not self._dropped_told:
+    def _drops(self, count: int) -> None:
+        self._dropped = count
+        if count and not self._dropped_told:
             self._dropped_told = True
-            log.warning("%s: %s", self.name, _dropped_words(self._dropped))
+            log.warning("%s: %s", self.name, _dropped_words(count))
 
     def _note(self, ended: Ended) -> None:
         if self._ended is None or self._ended.fault is not ended.fault:

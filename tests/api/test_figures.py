@@ -103,6 +103,14 @@ def test_trend_shows_gaps_as_null(client: TestClient) -> None:
     assert body["count"] == [60, 0, 0, 1]
 
 
+def test_messages_that_were_set_aside(client: TestClient) -> None:
+    body = get(client, "/api/sources/plc/rejected")
+    [message] = body["messages"]
+    assert message["payload"] == '{"v": \\xff'
+    assert (message["topic"], message["size"], message["reason"]) == ("hall/x", 9, "the payload is not JSON")
+    assert client.get("/api/sources/none/rejected").status_code == 404
+
+
 def test_sources(client: TestClient) -> None:
     body = get(client, "/api/sources")
     (source,) = body["sources"]

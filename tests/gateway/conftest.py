@@ -18,6 +18,14 @@ async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield running
 
 
+@pytest_asyncio.fixture
+async def amqtt(tmp_path: Path) -> AsyncIterator[Amqtt]:
+    """A broker that knows MQTT 3.1.1 only."""
+    async with running_broker("amqtt", tmp_path) as running:
+        assert isinstance(running, Amqtt)
+        yield running
+
+
 @pytest_asyncio.fixture(params=[pytest.param("mosquitto", marks=needs_mosquitto)])
 async def mosquitto(tmp_path: Path) -> AsyncIterator[Mosquitto]:
     """For what only a real broker does: sessions that outlive it, passwords."""

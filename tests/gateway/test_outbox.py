@@ -5,12 +5,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import codec
@@ -130,6 +131,91 @@ def test_points_dropped_while_they_were_being_forwarded_are_not_counted_as_lost(
     outbox.close()
 
 
+def test_each_consumer_has_a_place_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    outbox = Outbox(path, system_clock, outputs=["uns"])
+    ids = outbox.append([batch(0), batch(10), batch(20)])
+    outbox.done_up_to(ids[1])
+    assert values(outbox.oldest(1000)) == list(range(20, 30))
+    assert values(outbox.oldest(1000, "uns")) == list(range(30)), "not before all have it"
+    outbox.done_up_to(ids[0], "uns")
+    assert (outbox.status().points, outbox.status("uns").points) == (10, 20)
+    assert (outbox.status().forwarded_points, outbox.status("uns").forwarded_points) == (20, 10)
+    outbox.close()
+
+    again = Outbox(path, system_clock, outputs=["uns", "late"])
+    assert values(again.oldest(1000)) == list(range(20, 30))
+    assert values(again.oldest(1000, "uns")) == list(range(10, 30))
+    assert again.oldest(1000, "late") == [], "an output that is new begins with what comes now"
+    again.append([batch(30)])
+    assert values(again.oldest(1000, "late")) == list(range(30, 40))
+    assert again.status("late").points == 10
+    again.close()
+
+    last = Outbox(path, system_clock)
+    assert values(last.oldest(1000)) == list(range(20, 40))
+    last.done_up_to(ids[2])
+    assert last.status().bytes == sum(len(codec.encode(b)) for _, b in last.oldest(1000))
+    assert last._db.execute("SELECT count(*) FROM batch").fetchone() == (1,), "an output that was removed holds nothing"
+    last.close()
+
+
+def test_an_output_that_is_away_for_long_loses_only_its_own(tmp_path: Path) -> None:
+    size = len(codec.encode(batch(0)))
+    path = tmp_path / "o.sqlite"
+    outbox = Outbox(path, system_clock, outputs=["uns"], max_bytes=3 * size + size // 2)
+    for i in range(10):
+        [newest] = outbox.append([batch(10 * i)])
+        assert values(outbox.oldest(1000)) == list(range(10 * i, 10 * i + 10))
+        outbox.done_up_to(newest)
+    assert (outbox.status().dropped_points, outbox.status().forwarded_points) == (0, 100)
+    assert values(outbox.oldest(1000, "uns")) == list(range(70, 100))
+    assert outbox.status("uns").dropped_points == 70
+    outbox.close()
+    again = Outbox(path, system_clock, outputs=["uns"])
+    assert (again.status().dropped_points, again.status("uns").dropped_points) == (0, 70)
+    assert again.status("uns").bytes == 3 * size
+    again.close()
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.integers(1, 3)),
+        st.tuples(st.sampled_from(["historian", "uns"]), st.integers(1, 40)),
+        st.tuples(st.just("reopen"), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS)
+def test_every_consumer_gets_every_point_once_in_order_or_it_is_counted(steps: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        limit = 6 * len(codec.encode(batch(0)))
+
+        def opened() -> Outbox:
+            return Outbox(Path(folder) / "o.sqlite", system_clock, outputs=["uns"], max_bytes=limit)
+
+        outbox, sent = opened(), 0
+        taken: dict[str, list[float]] = {"historian": [], "uns": []}
+        for step, count in [*steps, ("historian", 10**6), ("uns", 10**6)]:
+            if step == "append":
+                outbox.append([batch(sent + 10 * i) for i in range(count)])
+                sent += 10 * count
+            elif step == "reopen":
+                outbox.close()
+                outbox = opened()
+            elif found := outbox.oldest(count, step):
+                taken[step] += values(found)
+                outbox.done_up_to(found[-1][0], step)
+        for name, got in taken.items():
+            assert got == sorted(set(got))
+            assert len(got) + outbox.status(name).dropped_points == sent
+            assert (outbox.status(name).points, outbox.status(name).bytes) == (0, 0)
+        outbox.close()
+
+
 def test_a_damaged_batch_does_not_hold_up_the_others(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "o.sqlite", system_clock)
     outbox.append([batch(0), batch(10), batch(20)])
@@ -230,4 +316,55 @@ def test_values_are_bit_exact_after_the_disk(tmp_path: Path) -> None:
     [(_, found)] = outbox.oldest(10)
     np.testing.assert_array_equal(found.value, odd.value)
     assert list(found) == list(odd)
+    outbox.close()
+
+
+READERS = """
+import sys
+from pathlib import Path
+from gateway.outbox import Outbox
+from plant.clock import system_clock
+from plant.points import Point, PointBatch, Quality
+outbox = Outbox(Path(sys.argv[1]), system_clock, outputs=["uns"])
+n = int(sys.argv[2])
+while True:
+    outbox.append([PointBatch.of([Point("m.x", n, float(n), Quality.GOOD)])])
+    n += 1
+    for name in ("historian", "uns"):
+        if n % 3 == 0 or name == "historian":
+            found = outbox.oldest(2, name)
+            if found:
+                print(name, *(int(v) for _, b in found for v in b.value), flush=True)
+                outbox.done_up_to(found[-1][0], name)
+    print("next", n, flush=True)
+"""
+
+
+def test_kill_with_two_consumers_leaves_each_at_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    seen: dict[str, list[int]] = {"historian": [], "uns": []}
+    sent = 0
+    for _ in range(4):
+        child = subprocess.Popen(
+            [sys.executable, "-c", READERS, str(path), str(sent)], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        time.sleep(random.uniform(0.02, 0.1))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        for line in (first + child.stdout.read()).split("\n")[:-1]:
+            word, *told = line.split()
+            if word in seen:
+                seen[word] += map(int, told)
+        child.stdout.close()
+        outbox = Outbox(path, system_clock, outputs=["uns"])
+        waiting = values(outbox.oldest(10**9, "uns"))
+        sent = max(sent, *(int(v) + 1 for v in waiting), *(n + 1 for n in seen["historian"]))
+        outbox.close()
+    outbox = Outbox(path, system_clock, outputs=["uns"])
+    for name, numbers in seen.items():
+        numbers += map(int, values(outbox.oldest(10**9, name)))
+        assert set(numbers) >= set(range(sent)), "something is missing"
+        assert len(numbers) - len(set(numbers)) <= 2 * 4, "only what was under way at a kill comes twice"
     outbox.close()

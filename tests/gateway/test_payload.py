@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -173,3 +174,67 @@ def test_routing() -> None:
     assert router.find("a/b/x") == (1, 2, 3)
     assert router.find("a/c/x") == (1, 2)
     assert router.find("b") == ()
+
+
+SAMPLES = {"each": "$.samples[*]", "path": "$.v", "time_path": "$.t"}
+
+
+def points_of(payload: object, **fields: Any) -> tuple[list[Point], str]:
+    message = Message("t", orjson.dumps(payload), ARRIVED)
+    [(_, outcome)] = read_message([TagReader(tag(topic="t", **fields))], message)
+    return list(outcome.points), outcome.problem
+
+
+def test_an_array_gives_a_point_for_each_sample_under_its_own_time() -> None:
+    start = ARRIVED // 10**9 - 10
+    samples = [{"v": i, "t": start + i} for i in range(3)]
+    points, problem = points_of({"samples": samples}, **SAMPLES)
+    assert [(p.value, p.time_ns, p.quality) for p in points] == [
+        (i, (start + i) * 10**9, Quality.GOOD) for i in range(3)
+    ]
+    assert not problem
+
+
+def test_a_sample_without_a_time_has_no_place() -> None:
+    samples = [{"v": 1}, {"v": 2, "t": ARRIVED}, {"t": ARRIVED + 1}, {"v": "x", "t": ARRIVED + 1_000}]
+    points, problem = points_of({"samples": samples}, **SAMPLES)
+    assert [(p.value, p.quality) for p in points] == [(2, Quality.GOOD), (None, Quality.BAD_DECODE)]
+    assert "left out" in problem
+    assert points_of({"other": 1}, **SAMPLES) == ([], "the message has no $.samples[*]")
+
+
+def test_samples_that_are_pairs() -> None:
+    fields = {"each": "$[*]", "path": "$[1]", "time_path": "$[0]"}
+    points, _ = points_of([[ARRIVED - 2_000, 5], [ARRIVED - 1_000, 6]], **fields)
+    assert [(p.time_ns, p.value) for p in points] == [(ARRIVED - 2_000, 5), (ARRIVED - 1_000, 6)]
+
+
+def test_an_array_needs_a_time_for_each_sample() -> None:
+    with pytest.raises(ValueError, match="add time_path"):
+        tag(topic="t", each="$[*]", path="$.v")
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "quality"),
+    [
+        ("good", 7, Quality.GOOD),
+        ("Uncertain", 7, Quality.UNCERTAIN_BY_SOURCE),
+        ("BAD", None, Quality.BAD_BY_SOURCE),
+        (192, 7, Quality.GOOD),
+        (True, 7, Quality.GOOD),
+        (0, None, Quality.BAD_BY_SOURCE),
+        ("64", 7, Quality.UNCERTAIN_BY_SOURCE),
+        (0x80AB0000, None, Quality.BAD_BY_SOURCE),
+        ({"odd": 1}, 7, Quality.UNCERTAIN_BY_SOURCE),
+    ],
+)
+def test_a_device_may_doubt_its_own_value(word: object, value: float | None, quality: Quality) -> None:
+    [point], _ = points_of({"v": 7, "q": word}, path="$.v", quality_path="$.q")
+    assert (point.value, point.quality) == (value, quality)
+
+
+def test_a_doubt_does_not_hide_a_worse_one() -> None:
+    [point], _ = points_of({"v": 700, "q": "uncertain"}, path="$.v", quality_path="$.q", high=100)
+    assert point.quality is Quality.UNCERTAIN_OUT_OF_RANGE
+    [point], _ = points_of({"v": 7}, path="$.v", quality_path="$.q")
+    assert point.quality is Quality.GOOD
