@@ -16,11 +16,13 @@ from gateway.outputs.runner import Outputs
 from gateway.sources.base import Source
 from gateway.sources.modbus import ModbusTcpSource
 from gateway.sources.mqtt import MqttKeep, MqttSource
+from gateway.sources.sparkplug import SparkplugSource
 from gateway.worker import Worker
 from plant.clock import Clock, system_clock
 from plant.config import ModbusTcpSource as ModbusTcpConfig
 from plant.config import MqttSource as MqttConfig
 from plant.config import PlantConfig, ReplaySource
+from plant.config import SparkplugSource as SparkplugConfig
 from plant.connections import Fault, Link, OutboxStatus, OutputStatus, Rejected, SourceStatus, TagStatus
 from plant.errors import NotFoundError, ResourceError
 from plant.historian.base import Historian
@@ -41,6 +43,9 @@ def build_source(name: str, config: PlantConfig, clock: Clock, keep: MqttKeep | 
             client_id = section.client_id or f"testbed-{config.plant.enterprise}-{config.plant.site}-{name}"
             alive = {m: c.alive for m, c in config.machines.items() if c.alive is not None and c.alive.source == name}
             return MqttSource(name, section, tags, client_id, clock, alive=alive, keep=keep)
+        case SparkplugConfig():
+            client_id = section.client_id or f"testbed-{config.plant.enterprise}-{config.plant.site}-{name}"
+            return SparkplugSource(name, section, tags, client_id, clock, keep=keep)
         case ReplaySource():
             return None
 

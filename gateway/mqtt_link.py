@@ -140,6 +140,9 @@ class BrokerLink:
             await asyncio.to_thread(_wait_for, gone)
         self.client.disconnect()
         await asyncio.to_thread(self.client.loop_stop)
+        client = self.client  # without the cycle client → callback → us → client, paho closes its sockets at once
+        client.on_connect = client.on_disconnect = client.on_subscribe = client.on_message = client.on_publish = None
+        client.died = None
 
     def _connect(self) -> None:
         if self.config.tls is not None:

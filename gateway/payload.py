@@ -96,7 +96,7 @@ class TagReader:
         if time_problem and self._each_path is not None:
             return Outcome((), f"a sample is left out: {time_problem}")  # many at the time of arrival would be one
         try:
-            value, quality = self._judge(raw, self._own_quality(document))
+            value, quality = self.judge(raw, self._own_quality(document))
         except DecodeError as error:
             return Outcome((), str(error)).failed(self.tag.id, time_ns)
         uncertain_time = time_problem or (message.retained and self._time_path is None)
@@ -125,10 +125,7 @@ class TagReader:
         found = [] if isinstance(document, DecodeError) else self._time_path.find(document)
         if len(found) != 1:
             return message.arrived_ns, f"the message has no {self.tag.time_path}"
-        time_ns = parse_time(found[0].value)
-        if time_ns is None or not _EARLIEST_NS <= time_ns <= message.arrived_ns + _AHEAD_NS:
-            return message.arrived_ns, f"“{str(found[0].value)[:40]}” is not used as a time"
-        return time_ns, ""
+        return use_time(found[0].value, message.arrived_ns)
 
     def _own_quality(self, document: object) -> Quality:
         """What the device says of the value; GOOD when it says nothing."""
@@ -137,7 +134,8 @@ class TagReader:
         found = self._quality_path.find(document)
         return parse_quality(found[0].value) if len(found) == 1 else Quality.GOOD
 
-    def _judge(self, raw: object, own: Quality) -> tuple[Value, Quality]:
+    def judge(self, raw: object, own: Quality) -> tuple[Value, Quality]:
+        """As `convert`, with what the device itself says of the value. Raises DecodeError."""
         if own < Quality.UNCERTAIN:
             return None, own
         value, quality = self.convert(raw)
@@ -191,6 +189,14 @@ def parse_json(payload: bytes) -> object:
         return json.loads(payload)  # Python's own publishers write NaN and Infinity, which JSON does not know
     except (ValueError, RecursionError) as error:
         return DecodeError(f"the payload is not JSON: {error}")
+
+
+def use_time(raw: object, arrived_ns: int) -> tuple[int, str]:
+    """The device's time where it can be one, else that of arrival and why."""
+    time_ns = parse_time(raw)
+    if time_ns is None or not _EARLIEST_NS <= time_ns <= arrived_ns + _AHEAD_NS:
+        return arrived_ns, f"“{str(raw)[:40]}” is not used as a time"
+    return time_ns, ""
 
 
 def parse_time(raw: object) -> int | None:

@@ -156,10 +156,10 @@ class BrokerFields(Section):
         return str(value) if isinstance(value, int) else value
 
 
-class MqttSource(BrokerFields):
-    """A broker to which the machines publish."""
+class MqttSessionFields(BrokerFields):
+    """What every source at a broker says."""
 
-    type: Literal["mqtt"]
+    type: str
     client_id: str | None = Field(None, description="Client id; default: testbed-<enterprise>-<site>-<source>")
     receive_maximum: Annotated[int, Field(ge=1, le=65_535)] = Field(
         1_000, description="Messages that the broker may send before the first is acknowledged (MQTT 5)"
@@ -174,6 +174,19 @@ class MqttSource(BrokerFields):
     )
 
 
+class MqttSource(MqttSessionFields):
+    """A broker to which the machines publish."""
+
+    type: Literal["mqtt"]
+
+
+class SparkplugSource(MqttSessionFields):
+    """A group of Sparkplug B nodes at a broker."""
+
+    type: Literal["sparkplug"]
+    group: Annotated[str, Field(pattern=r"^[^/+#]+$")] = Field(description="Group id, the second level of the topics")
+
+
 class ReplaySource(Section):
     """A recorded log that is imported with `testbed replay` (or played as if live)."""
 
@@ -184,7 +197,7 @@ class ReplaySource(Section):
     time_column: str = Field("time", description="CSV: name of the column that holds the time, ISO 8601 with offset")
 
 
-SourceConfig = Annotated[ModbusTcpSource | MqttSource | ReplaySource, Field(discriminator="type")]
+SourceConfig = Annotated[ModbusTcpSource | MqttSource | SparkplugSource | ReplaySource, Field(discriminator="type")]
 
 
 class Threshold(Section):

@@ -11,12 +11,20 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from plant.config import ModbusTcpSource, MqttSource, PartsConfig, ReplaySource, SourceConfig, StateConfig
+from plant.config import (
+    ModbusTcpSource,
+    MqttSource,
+    PartsConfig,
+    ReplaySource,
+    SourceConfig,
+    SparkplugSource,
+    StateConfig,
+)
 from plant.tags import TagFields
 
 _T = TypeVar("_T")
 Finding = tuple[tuple[int | str, ...], str, str]
-_SOURCE: TypeAdapter[ModbusTcpSource | MqttSource | ReplaySource] = TypeAdapter(SourceConfig)
+_SOURCE: TypeAdapter[ModbusTcpSource | MqttSource | SparkplugSource | ReplaySource] = TypeAdapter(SourceConfig)
 _TAG = TypeAdapter(TagFields)
 
 
@@ -58,6 +66,8 @@ def _check_tag(at: tuple[str, ...], raw: object, sources: Mapping[Any, object]) 
             yield at, "a tag of a Modbus source needs an address.", "Add address: holding:0, for example."
         case MqttSource() if tag.topic is None:
             yield at, "a tag of an MQTT source needs a topic.", "Add topic: hall/cnc-1/temperature, for example."
+        case SparkplugSource() if tag.metric is None:
+            yield at, "a tag of a Sparkplug source needs a metric.", "Add metric: Edge1/Press:Pressure, for example."
         case ReplaySource() if tag.key is None:
             yield at, "a tag of a recording needs its key.", "Add key: with the data item's or column's name."
 

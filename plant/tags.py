@@ -139,6 +139,11 @@ class TagFields(BaseModel):
         description="JSONPath of an array's samples, such as $.samples[*]; the other paths then begin at the sample",
     )
 
+    # Sparkplug B
+    metric: Annotated[str, Field(pattern=r"^[^/:+#]+(/[^/:+#]+)?:.+$")] | None = Field(
+        None, description="Node:Metric or Node/Device:Metric, such as Edge1/Press:Hydraulics/Pressure"
+    )
+
     # Recordings
     key: str | None = Field(None, description="Data item (MTConnect) or column (CSV) of a recorded log")
 

@@ -24,7 +24,7 @@ def sources(request: Request, plant: PlantHere) -> out.SourcesOut:
     return out.SourcesOut(gateway=connections is not None, sources=[_source_out(plant, source) for source in found])
 
 
-@router.get("/api/sources/{name}/rejected", summary="Messages that were set aside", responses=documented(404))
+@router.get("/api/sources/{name}/rejected", summary="Messages that were set aside", responses=documented(404, 422))
 def rejected(request: Request, name: str) -> out.RejectedOut:
     """The newest messages of a source that could not be read, newest first. They do not hold up the others."""
     connections: Connections | None = request.app.state.connections

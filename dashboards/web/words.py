@@ -46,6 +46,7 @@ LINK_TONES: dict[Link, str] = {
 KIND_WORDS = {
     "modbus-tcp": msg("Modbus TCP"),
     "mqtt": msg("MQTT"),
+    "sparkplug": msg("Sparkplug B"),
     "replay": msg("Recorded log"),
 }
 
@@ -147,7 +148,7 @@ def tag_advice(fault: Fault, detail: str, source: SourceStatus, t: Language) -> 
 
 
 def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) -> Advice | None:
-    mqtt = kind == "mqtt"
+    mqtt = kind in ("mqtt", "sparkplug")
     match fault:
         case Fault.NONE:
             return None

@@ -28,8 +28,7 @@ from gateway.sources.base import Emit
 from gateway.sources.mqtt_session import Received, Subscription
 from gateway.topics import Router, fewest
 from plant.clock import Clock
-from plant.config import AliveConfig
-from plant.config import MqttSource as MqttConfig
+from plant.config import AliveConfig, MqttSessionFields
 from plant.connections import Fault, Link, Rejected, SourceStatus, TagStatus
 from plant.points import Point, PointBatch, Quality
 from plant.tags import Tag
@@ -79,7 +78,7 @@ class MqttSource:
     def __init__(
         self,
         name: str,
-        config: MqttConfig,
+        config: MqttSessionFields,
         tags: Sequence[Tag],
         client_id: str,
         clock: Clock,
@@ -107,6 +106,7 @@ class MqttSource:
         self._backoff = Backoff()
         self._version = VersionChoice(config, client_id)
         self._protocol = ""
+        self._current: Subscription | None = None
         self._set_aside: list[Rejected] = []  # of the messages that are being stored
         self._ask_dropped = True
         self._dropped, self._dropped_told = 0, False
@@ -133,11 +133,12 @@ class MqttSource:
         version = await self._version.find()
         if isinstance(version, Ended):
             return version
-        connection = self._connection(version)
+        connection = self._current = self._connection(version)
         try:
             await connection.open()
             return await self._receive(connection, emit)
         finally:
+            self._current = None
             await connection.close()
 
     def _connection(self, version: MQTTProtocolVersion) -> Subscription:

@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gateway.mqtt_link import BrokerLink, Ended, Will
 from gateway.payload import Message
 from plant.clock import Clock
-from plant.config import MqttSource as MqttConfig
+from plant.config import MqttSessionFields
 from plant.connections import Fault
 
 _MAX_WAITING = 10_000
@@ -46,7 +46,7 @@ class Subscription(BrokerLink):
 
     def __init__(
         self,
-        config: MqttConfig,
+        config: MqttSessionFields,
         client_id: str,
         version: MQTTProtocolVersion,
         clock: Clock,

@@ -163,7 +163,7 @@ def source_head(one: SourceStatus, t: Language, now_ns: int) -> Markup:
         (t("Since"), t.moment(one.since_ns, now_ns)),
         (t("Last good value"), age(one.last_good_ns, now_ns, t)),
         (t("Round trip"), figure(t.number(one.round_trip_ms, 1), "ms")),
-        (t("Messages") if one.kind == "mqtt" else t("Reads"), figure(t.integer(one.reads))),
+        (t("Messages") if one.kind in ("mqtt", "sparkplug") else t("Reads"), figure(t.integer(one.reads))),
         (t("Errors"), errors(one, t)),
         (t("Late polls"), figure(t.integer(one.overruns))),
     ]

@@ -1,0 +1,1 @@
+"""Sparkplug B: what nodes and devices publish, as readings of tags."""
