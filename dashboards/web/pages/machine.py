@@ -23,15 +23,14 @@ from plant.assets import Machine
 from plant.clock import MINUTE, SECOND, Window
 from plant.errors import UserInputError
 from plant.oee import Oee
-from plant.plant import Part, Plant
+from plant.plant import MachineNow, Part, Plant
 from plant.points import Point, PointBatch, Quality
-from plant.states import CODE, STATES, Interval, Timeline
+from plant.states import CODE, STATES, Timeline
 from plant.tags import Tag
 
 _PARTS = 12
 _FIGURES_EVERY_NS = {Kind.SHIFT: 5 * SECOND, Kind.TODAY: 5 * SECOND, Kind.OWN: 10 * SECOND}
 _FIGURES_SELDOM_NS = MINUTE
-_LOOK_BACK_NS = 10 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,8 @@ class Chart:
 def load(site: Site, view: View) -> Loaded:
     plant, t = site.plant, view.t
     assert view.machine_id is not None
-    the_machine, now_ns = plant.machine(view.machine_id), plant.clock()
+    now = plant.now(view.machine_id)
+    the_machine, now_ns = now.machine, now.time_ns
     shown = resolve(view.choice, now_ns, plant.calendar, t.zone)
     if shown is None:
         raise UserInputError(
@@ -64,7 +64,7 @@ def load(site: Site, view: View) -> Loaded:
         )
     recorded = plant.recorded(the_machine.id)
     if recorded is None:
-        return _nothing_yet(the_machine, view, now_ns)
+        return _nothing_yet(now, view)
     message = None
     if recorded.overlap(shown.window) is None:
         choice = Choice.own(recorded_day(recorded, t.zone), t.zone)
@@ -75,8 +75,7 @@ def load(site: Site, view: View) -> Loaded:
     figures = _figures(plant, the_machine, shown, now_ns)
     found = _charts(plant, the_machine, shown, view)
     last = plant.last(tag.id for tag in the_machine.tags)
-    state = _state(plant, the_machine, now_ns)
-    build = partial(_show, site, view, the_machine, shown, figures, found, last, state, message, now_ns)
+    build = partial(_show, site, view, now, shown, figures, found, last, message)
     keep = MachineLive(site, view, the_machine, shown) if shown.live else None
     return Loaded(build, keep, the_machine.name)
 
@@ -94,13 +93,6 @@ def _figures(plant: Plant, the_machine: Machine, shown: Shown, now_ns: int) -> F
         plant.states(the_machine.id, window) if has_states else None,
         plant.parts(the_machine.id, window, _PARTS),
     )
-
-
-def _state(plant: Plant, the_machine: Machine, now_ns: int) -> Interval | None:
-    if the_machine.config.states is None:
-        return None
-    now = plant.now(the_machine.id)
-    return Interval(now.state_since_ns or now_ns, now_ns + 1, now.state)
 
 
 def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> list[Chart]:
@@ -131,11 +123,11 @@ def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> lis
 # On screen
 
 
-def _nothing_yet(the_machine: Machine, view: View, now_ns: int) -> Loaded:
+def _nothing_yet(now: MachineNow, view: View) -> Loaded:
     t = view.t
     html = h(
         "div",
-        machine.head(the_machine, None, view, now_ns),
+        machine.head(now, view),
         empty(
             "empty",
             t("Nothing has arrived from this machine yet"),
@@ -144,7 +136,7 @@ def _nothing_yet(the_machine: Machine, view: View, now_ns: int) -> Loaded:
         ),
         class_="page",
     )
-    return Loaded(lambda: ui.html(html, sanitize=False), None, the_machine.name)
+    return Loaded(lambda: ui.html(html, sanitize=False), None, now.machine.name)
 
 
 def _no_data_here(recorded: Window, choice: Choice, view: View, now_ns: int) -> Markup:
@@ -160,21 +152,19 @@ def _no_data_here(recorded: Window, choice: Choice, view: View, now_ns: int) -> 
 def _show(
     site: Site,
     view: View,
-    the_machine: Machine,
+    now: MachineNow,
     shown: Shown,
     figures: Figures,
     found: list[Chart],
     last: dict[str, Point],
-    state: Interval | None,
     message: Markup | None,
-    now_ns: int,
 ) -> None:
     """Put it all on screen and hand the charts to the page's script."""
-    t = view.t
+    t, the_machine, now_ns = view.t, now.machine, now.time_ns
     title = machine.window_title(shown, t, now_ns)
     with ui.element("div").classes("page machine"):
         ui.html(
-            join([machine.head(the_machine, state, view, now_ns), message, machine.oee_panel(figures.oee, title, t)]),
+            join([machine.head(now, view), message, machine.oee_panel(figures.oee, title, t)]),
             sanitize=False,
         ).classes("stack")
         about = []
@@ -203,7 +193,7 @@ def _ribbon(timeline: Timeline, shown: Shown, title: str, t: Language, now_ns: i
 
 
 def _chart(chart: Chart, point: Point | None, title: str, t: Language) -> dict[str, Any]:
-    ui.html(machine.chart_head(chart.tag, point, chart.tag.id, t), sanitize=False)
+    ui.html(machine.chart_head(chart.tag, point, t), sanitize=False)
     element = ui.echart(chart.options).classes("trend")
     element.props["role"] = "img"
     element.props["aria-label"] = t("{name} over {window}", name=chart.about["name"], window=title)
@@ -252,7 +242,7 @@ class MachineLive:
         self._drawn = {tag.id for tag in the_machine.chart if not tag.type.is_text}
         self._every_ns = _FIGURES_EVERY_NS.get(shown.choice.kind, _FIGURES_SELDOM_NS)
         self._figures_ns = 0
-        self._state: Interval | None = None
+        self._now: MachineNow | None = None
         self._html: dict[str, Markup] = {}
 
     @property
@@ -262,20 +252,18 @@ class MachineLive:
         return "machine", self._machine.id, self._shown.choice, window, self._view.t.code
 
     def news(self, now_ns: int, batch: PointBatch) -> News:
-        self._tell_state(now_ns)
+        self._tell_state()
         if now_ns - self._figures_ns >= self._every_ns:
             self._tell_figures(now_ns)
         self._tell_signals(now_ns)
         return News(dict(self._html), {"points": self._points(batch), "ribbon": self._ribbon()})
 
-    def _tell_state(self, now_ns: int) -> None:
-        if self._machine.config.states is None:
-            return
-        *_, newest = self._plant.states(self._machine.id, Window(now_ns - _LOOK_BACK_NS, now_ns))
-        if self._state is None or self._state.state is not newest.state:
-            self._state = _state(self._plant, self._machine, now_ns)
+    def _tell_state(self) -> None:
+        now = self._plant.now(self._machine.id)
+        if self._now is not None and self._now.state is not now.state:
             self._figures_ns = 0  # the figures go with the state
-        self._html["state"] = machine.state_line(self._machine, self._state, self._view.t, now_ns)
+        self._now = now
+        self._html["state"] = machine.state_line(now, self._view.t)
 
     def _tell_figures(self, now_ns: int) -> None:
         t, self._figures_ns = self._view.t, now_ns
@@ -315,6 +303,6 @@ class MachineLive:
 
     def _ribbon(self) -> list[int] | None:
         """[since ms, code] of the state now."""
-        if self._state is None:
+        if self._now is None or self._machine.config.states is None:
             return None
-        return [self._state.start_ns // 1_000_000, CODE[self._state.state]]
+        return [(self._now.state_since_ns or 0) // 1_000_000, CODE[self._now.state]]

@@ -1,5 +1,5 @@
-// What the pages need in the browser: settings, navigation, ages that count on, and what the server tells each second.
-// Charts are in charts.js' part below. Nothing here asks another host.
+// What the pages need in the browser: settings, navigation, ages that count on, what the server tells each second,
+// and (second part) the charts. Nothing here asks another host.
 "use strict";
 
 window.testbed = (() => {
@@ -35,10 +35,15 @@ window.testbed = (() => {
     pressed();
     go(address);
   };
-  const pressed = () => {
+  const pressed = (link) => {
     scrolled = window.scrollY;
     document.documentElement.classList.add("busy");
+    if (link?.closest(".windows, .side")) {
+      for (const other of link.parentElement.closest(".windows, .side").querySelectorAll("[aria-current]")) other.removeAttribute("aria-current");
+      link.setAttribute("aria-current", "true");
+    }
   };
+  window.addEventListener("popstate", () => pressed());
   document.addEventListener(
     "click",
     (e) => {
@@ -50,7 +55,7 @@ window.testbed = (() => {
         e.preventDefault();
         document.querySelector(link.getAttribute("href"))?.focus();
       } else if (link && !e.metaKey && !e.ctrlKey && !e.shiftKey && link.getAttribute("href").startsWith("/")) {
-        if (!link.target && !link.hasAttribute("download")) pressed();
+        if (!link.target && !link.hasAttribute("download")) pressed(link);
       }
       for (const open of document.querySelectorAll("details[open]")) {
         if (!open.contains(e.target) && open.querySelector(".popover")) open.open = false;
@@ -179,7 +184,6 @@ window.testbed = (() => {
   let generation = 0;
   async function charts(list) {
     const mine = ++generation;
-    const { echarts } = await import("nicegui-echart");
     const found = [];
     for (const about of list) {
       let chart = null;
@@ -189,33 +193,37 @@ window.testbed = (() => {
       if (mine !== generation || !chart) return;
       const option = chart.getOption();
       const rows = (about.id === "ribbon" ? option.series[0].data : option.dataset[0].source).slice();
-      chart.group = "page";
-      chart.on("updateAxisPointer", (event) => readout({ about, rows, chart }, event));
-      chart.getZr().on("globalout", () => clearReadouts());
-      found.push({ about, chart, rows, axis: { min: option.xAxis[0].min, max: option.xAxis[0].max } });
+      const entry = { about, chart, rows, axis: { min: option.xAxis[0].min, max: option.xAxis[0].max } };
+      chart.on("updateAxisPointer", (event) => point(entry, event));
+      found.push(entry);
     }
     shown = found;
-    echarts.connect("page");
+  }
+
+  // One cursor: echarts.connect() passes pixels on, which fails between charts of different height; this passes time.
+  let passing = false;
+  function point(entry, event) {
+    const time = event.axesInfo?.find((info) => info.axisDim === "x")?.value ?? null;
+    readout(entry, time);
+    if (passing) return;
+    passing = true;
+    for (const { chart } of shown) {
+      if (chart === entry.chart || chart.isDisposed()) continue;
+      const x = time === null ? -1 : chart.convertToPixel({ xAxisIndex: 0 }, time);
+      chart.dispatchAction({ type: "updateAxisPointer", currTrigger: time === null ? "leave" : "mousemove", x, y: time === null ? -1 : 16 });
+    }
+    passing = false;
   }
 
   // What the cursor stands on, in each chart's head.
   const place = (id) => document.querySelector(`[data-readout="${CSS.escape(id)}"]`);
-  function readout({ about }, event) {
-    const mark = event.axesInfo?.find((info) => info.axisDim === "x");
-    const where = place(about.id);
+  function readout(entry, time) {
+    const where = place(entry.about.id);
     if (!where) return;
-    const entry = shown.find((one) => one.about.id === about.id);
-    if (!mark || !entry) return void (where.textContent = "");
-    const time = mark.value;
+    where.closest(".chart-head").classList.toggle("reading", time !== null);
+    if (time === null) return void (where.textContent = "");
     const clock = (entry.axis.max - entry.axis.min > 36 * 3600e3 ? DAY_CLOCK : CLOCK).format(time);
-    where.textContent = about.id === "ribbon" ? stateAt(entry, time, clock) : valueAt(entry, time, clock);
-    where.closest(".chart-head").classList.add("reading");
-  }
-  function clearReadouts() {
-    for (const where of document.querySelectorAll("[data-readout]")) {
-      where.textContent = "";
-      where.closest(".chart-head").classList.remove("reading");
-    }
+    where.textContent = entry.about.id === "ribbon" ? stateAt(entry, time, clock) : valueAt(entry, time, clock);
   }
   function stateAt({ about, rows }, time, clock) {
     const row = rows.find(([start, end]) => start <= time && time < end);
@@ -324,4 +332,5 @@ window.testbed = (() => {
   }
 
   testbed.charts = charts;
+  window.addEventListener("load", () => setTimeout(() => import("nicegui-echart"), 1000)); // ready before the first click
 })();

@@ -26,6 +26,7 @@ RIBBON_ROWS = 1200
 GRID = {"left": 56, "right": 16, "top": 12, "bottom": 24}
 """The same for every chart of a page, so that their time axes stand under one another."""
 
+_NEAR = 0.4  # a limit so many data spans away still belongs in the picture
 _HOLDING_ROWS = 20_000  # a tag that holds its value is read point by point up to so many, to see where it was BAD
 _MS = 1_000_000
 
@@ -181,9 +182,10 @@ def value_scale(trend: Trend, tag: Tag) -> Scale:
         return scale(tag.low if tag.low is not None else math.nan, tag.high if tag.high is not None else math.nan)
     low, high = float(trend.minimum[known].min()), float(trend.maximum[known].max())
     span = high - low or abs(high) or 1.0
-    if tag.high is not None and high <= tag.high <= high + span:
+    near = _NEAR * span
+    if tag.high is not None and high <= tag.high <= high + near:
         high = tag.high
-    if tag.low is not None and low - span <= tag.low <= low:
+    if tag.low is not None and low - near <= tag.low <= low:
         low = tag.low
     return scale(low, high)
 
