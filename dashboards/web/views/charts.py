@@ -80,8 +80,9 @@ def _time_axis(window: Window, zone: ZoneInfo, t: Language) -> dict[str, Any]:
         "axisPointer": {
             "show": True,
             "snap": False,
+            "z": 100,
             "label": {"show": False},
-            "lineStyle": {**_line("ink-2"), "type": "solid", "width": 1},
+            "lineStyle": {**_line("ink"), "type": "solid", "width": 1},
         },
     }
 
@@ -112,11 +113,14 @@ def scale(low: float, high: float) -> Scale:
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         return Scale(0.0, 1.0, 0.5)
+    if high - low <= max(1e-6 * abs(high), 1e-9):  # a flat line stands in the middle
+        half = max(0.1 * abs(high), 0.5)
+        low, high = low - half, high + half
     if 0 <= low <= 0.5 * high:
         low = 0.0
     elif 0 >= high >= 0.5 * low:
         high = 0.0
-    span = high - low or max(abs(high) * 0.2, 1.0)
+    span = high - low
     rough = span / 4
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * 0.999)
