@@ -86,7 +86,7 @@ class MachineOut(BaseModel):
     name: str = Field(description="Name on screen")
     path: list[str] = Field(description="Enterprise, site, area, line (ISA-95)", min_length=4, max_length=4)
     state: State = Field(description="State now; unknown: no data")
-    since: Time | None = Field(description="Since when it is in that state, as far as was looked back (shift or 1 h)")
+    since: Time | None = Field(description="Since when it is in that state; null: longer than is looked back")
     last_point: Time | None = Field(description="Newest point of any of its tags")
     shift: ShiftOut | None = Field(description="The shift that is on, else the latest one")
     oee: OeeSummary | None = Field(description="Of that shift so far; null for a machine without states")

@@ -8,7 +8,8 @@ Byte orders, for a value whose bytes are A B C D … from the most significant o
 | BADC  | BADC   | BADCFEHG | words in order, the two bytes of each word swapped  |
 | DCBA  | DCBA   | HGFEDCBA | little-endian                                       |
 
-A value of one register (16 bit, half a register, a bit) is always big-endian. In a string the words always
+Of a 16-bit value BADC and DCBA swap the two bytes. A bit, or half a register, is counted in the register as it
+came, whatever the order. In a string the words always
 keep their order; BADC and DCBA swap the two characters of each register. A string is UTF-8, ends at the first
 NUL and loses trailing spaces.
 """
@@ -198,11 +199,12 @@ def _gather(tag: Tag, offset: int) -> list[int]:
     """Where in the block's bytes those of the tag stand, most significant (or first character) first."""
     if tag.type in (DataType.INT8, DataType.UINT8):
         return [2 * offset + (tag.byte == "low")]
+    if tag.type is DataType.BOOL:
+        return [2 * offset, 2 * offset + 1]
     count = width(tag)
     words = [[2 * (offset + i), 2 * (offset + i) + 1] for i in range(count)]
-    if count > 1 or tag.type is DataType.STRING:
-        if tag.order in (ByteOrder.CDAB, ByteOrder.DCBA) and tag.type is not DataType.STRING:
-            words.reverse()
-        if tag.order in (ByteOrder.BADC, ByteOrder.DCBA):
-            words = [word[::-1] for word in words]
+    if tag.order in (ByteOrder.CDAB, ByteOrder.DCBA) and tag.type is not DataType.STRING:
+        words.reverse()
+    if tag.order in (ByteOrder.BADC, ByteOrder.DCBA):
+        words = [word[::-1] for word in words]
     return [byte for word in words for byte in word]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from plant.states import State
+from plant.states import State, number_key
 from plant.tags import Tag, TagFields
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -19,6 +19,14 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 LocalTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+_DAY_MINUTES = 24 * 60
+
+
+def _minutes(local: str) -> int:
+    hours, minutes = local.split(":")
+    return 60 * int(hours) + int(minutes)
 
 
 class Section(BaseModel):
@@ -52,6 +60,18 @@ class ShiftConfig(Section):
     start: LocalTime = Field(description="When it starts, such as 06:00")
     end: LocalTime = Field(description="When it ends; 06:00 after a start of 22:00 is the next morning")
     breaks: list[BreakConfig] = Field(default_factory=list, description="Planned breaks")
+
+    @model_validator(mode="after")
+    def _breaks_inside(self) -> Self:
+        length = (_minutes(self.end) - _minutes(self.start) - 1) % _DAY_MINUTES + 1
+        for pause in self.breaks:
+            begins = (_minutes(pause.start) - _minutes(self.start)) % _DAY_MINUTES
+            if begins + pause.minutes > length:
+                raise ValueError(
+                    f"the break at {pause.start} is not inside the shift {self.start}–{self.end}; "
+                    "move it, or give it to the shift it belongs to"
+                )
+        return self
 
 
 class PlantSection(Section):
@@ -144,7 +164,10 @@ class StateConfig(Section):
     @field_validator("map", mode="before")
     @classmethod
     def _keys_as_text(cls, value: object) -> object:
-        return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+        """As the state engine writes a value: 1 for 1, 1.0 and true."""
+        if not isinstance(value, dict):
+            return value
+        return {number_key(k) if isinstance(k, (int, float)) else k: v for k, v in value.items()}
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

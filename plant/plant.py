@@ -17,11 +17,11 @@ from plant.memo import Memo
 from plant.oee import Oee, Production, evaluate
 from plant.points import Point, Quality
 from plant.shifts import Shift, ShiftCalendar
-from plant.states import CODE, Codes, Interval, State, Timeline, codes_by_map, codes_by_threshold, timeline
+from plant.states import CODE, Codes, Interval, State, Timeline, codes_by_map, codes_by_threshold, number_key, timeline
 from plant.tags import Tag
 
-# A threshold inside its hysteresis band needs the decision before the window: look back so far for it.
-_HYSTERESIS_LOOK_BACK = HOUR
+# What went before decides how a window begins: a threshold inside its hysteresis band, a counter after a reset.
+_LOOK_BACK = HOUR
 # A page asks every second, ten pages ask at once; a shift's OEE reads hours of points and moves slowly.
 _NOW_LIVES = SECOND // 2
 _OEE_NOW_LIVES = 5 * SECOND
@@ -142,7 +142,7 @@ class Plant:
         if config is None:
             return timeline(np.empty(0, np.int64), np.empty(0, np.int8), window)
         tag = machine.tag(config.tag)
-        look_back = _HYSTERESIS_LOOK_BACK if config.threshold else 0
+        look_back = _LOOK_BACK if config.threshold else 0
         wider = Window(window.start_ns - look_back, window.end_ns)
         series = self._until_now(self.historian.range(tag.id, wider, with_previous=True))
         stale_s = self.config.stale_after_s(tag)
@@ -261,9 +261,11 @@ class Plant:
         def counted(name: str | None) -> Increments | None:
             if name is None:
                 return None
-            series = self._until_now(self.historian.range(machine.tag(name).id, window, with_previous=True))
+            wider = Window(window.start_ns - _LOOK_BACK, window.end_ns)
+            series = self._until_now(self.historian.range(machine.tag(name).id, wider, with_previous=True))
             usable = (series.quality >= Quality.UNCERTAIN) & ~np.isnan(series.value)
-            return increments(series.time_ns[usable], series.value[usable], config.wrap)
+            made = increments(series.time_ns[usable], series.value[usable], config.wrap, config.ideal_cycle_s)
+            return made.within([window])
 
         total, good, scrap = counted(config.total), counted(config.good), counted(config.scrap)
         if total is not None and scrap is None and good is not None:
@@ -278,7 +280,7 @@ def _state_key(tag: Tag, value: float, known: Mapping[str, State]) -> str | None
     """How the map names a number: the number itself, else its text in the tag's enumeration."""
     if value != value:
         return None
-    number = f"{value:g}"
+    number = number_key(value)
     return number if number in known else tag.text_of(value)
 
 

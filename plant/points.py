@@ -62,6 +62,8 @@ class Quality(IntEnum):
     @classmethod
     def of_modbus_exception(cls, code: int) -> Quality:
         """The quality for a Modbus exception code; plain BAD for codes the standard does not define."""
+        if not 0 < code < 32:  # beyond stand the UNCERTAIN and GOOD qualities
+            return cls.BAD
         try:
             return cls(32 + code)
         except ValueError:

@@ -69,9 +69,11 @@ class ShiftCalendar:
             tomorrow = day + timedelta(days=1)
             return [Shift("", day, Window(self._moment(day, time()), self._moment(tomorrow, time())))]
         weekday = _WEEKDAYS[day.weekday()]
-        return [self._shift(config, day) for config in self._shifts if weekday in config.days]
+        on_day = [self._shift(config, day) for config in self._shifts if weekday in config.days]
+        return [shift for shift in on_day if shift is not None]
 
-    def _shift(self, config: ShiftConfig, day: date) -> Shift:
+    def _shift(self, config: ShiftConfig, day: date) -> Shift | None:
+        """None where the whole shift falls into the hour that is missing when the clocks go forward."""
         start, end = time.fromisoformat(config.start), time.fromisoformat(config.end)
         end_day = day if end > start else day + timedelta(days=1)
         breaks = []
@@ -79,7 +81,8 @@ class ShiftCalendar:
             at = time.fromisoformat(pause.start)
             begin = self._moment(day if at >= start else day + timedelta(days=1), at)
             breaks.append(Window(begin, begin + pause.minutes * 60 * 1_000_000_000))
-        return Shift(config.name, day, Window(self._moment(day, start), self._moment(end_day, end)), tuple(breaks))
+        start_ns, end_ns = self._moment(day, start), self._moment(end_day, end)
+        return Shift(config.name, day, Window(start_ns, end_ns), tuple(breaks)) if end_ns > start_ns else None
 
     def _moment(self, day: date, at: time) -> int:
         return to_ns(datetime.combine(day, at, tzinfo=self._zone))

@@ -35,6 +35,15 @@ CODE: Mapping[State, int] = {state: code for code, state in enumerate(STATES)}
 """States as small integers in columns: `STATES[CODE[state]] is state`."""
 
 
+def number_key(number: float) -> str:
+    """How a state map names a number.
+
+    >>> number_key(1.0), number_key(True), number_key(4294967295.0), number_key(1.5)
+    ('1', '1', '4294967295', '1.5')
+    """
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A machine was in one state for `[start_ns, end_ns)`."""

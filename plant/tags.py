@@ -112,7 +112,9 @@ class TagFields(BaseModel):
 
     # Modbus
     address: str | int | None = Field(None, description="holding:0, input:12, coil:3 … or 40001, 300013 …")
-    order: ByteOrder = Field(ByteOrder.ABCD, description="Byte order of values longer than one register")
+    order: ByteOrder = Field(
+        ByteOrder.ABCD, description="Byte order; A is the most significant byte. BADC and DCBA swap 16-bit values too"
+    )
     bit: Annotated[int, Field(ge=0, le=15)] | None = Field(None, description="Bit of a register, 0 is the lowest")
     byte: Annotated[str, Field(pattern="^(high|low)$")] | None = Field(
         None, description="Half of the register for int8 and uint8: high or low"
@@ -177,7 +179,7 @@ class Tag(TagFields):
         """The enumeration's text of a value, the value itself where it is a text already, else None."""
         if isinstance(value, str):
             return value
-        if value is None or not self.enum:
+        if value is None or not float(value).is_integer():
             return None
         return self.enum.get(int(value))
 

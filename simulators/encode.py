@@ -1,7 +1,7 @@
 """Values into registers, bits and payload numbers: the inverse of the gateway's decoding. Pure.
 
-A device saturates where a value leaves its type's range; it never wraps. Byte order concerns values longer than one
-register. Of a string only the bytes inside each register change places (BADC, DCBA); its words stay in reading order.
+A device saturates where a value leaves its type's range; it never wraps. Of a value of one register BADC and DCBA swap
+the bytes; a bit or half of a register stays where it is. Of a string only the bytes inside each register change places (BADC, DCBA); its words stay in reading order.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ def _string(tag: TagFields, text: str) -> tuple[int, ...]:
 
 
 def _ordered(data: bytes, order: ByteOrder) -> tuple[int, ...]:
-    """Registers of a big-endian value in the given order; one register alone is always big-endian."""
+    """Registers of a big-endian value in the given order."""
     count = len(data) // 2
-    swap_bytes = count > 1 and order in (ByteOrder.BADC, ByteOrder.DCBA)
+    swap_bytes = order in (ByteOrder.BADC, ByteOrder.DCBA)
     registers: tuple[int, ...] = struct.unpack(f"{'<' if swap_bytes else '>'}{count}H", data)
     return registers[::-1] if order in (ByteOrder.CDAB, ByteOrder.DCBA) else registers

@@ -21,13 +21,15 @@ from simulators.mqtt_publisher import MqttPublisher
 from simulators.truth import TruthLedger
 
 _log = logging.getLogger(__name__)
-_TICK_S = 0.2
 _SAVE_EVERY = 10 * SECOND
 _LONGEST_STRIDE = MINUTE  # a larger jump of the clock (a sleeping computer) is not published minute by minute
 
 
 class ShopFloor:
-    """Steps every machine in real time and serves its signals. `broker` names what carries MQTT, once started."""
+    """Steps every machine in real time and serves its signals, polled ones `tick_s` old at most.
+
+    `broker` names what carries MQTT, once started.
+    """
 
     def __init__(
         self,
@@ -37,9 +39,11 @@ class ShopFloor:
         state_dir: Path | None = None,
         clock: Clock = system_clock,
         broker: BrokerChoice = BrokerChoice.AUTO,
+        tick_s: float = 0.2,
     ) -> None:
         self._config, self._entries, self._seed = config, machines, seed
         self._state_dir, self._clock, self._broker_choice = state_dir, clock, broker
+        self._tick_s = tick_s
         self.ledger = TruthLedger()
         self.machines: dict[str, Machine] = {}
         self.broker: str | None = None
@@ -102,7 +106,7 @@ class ShopFloor:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            due = max(due + _TICK_S, loop.time())
+            due = max(due + self._tick_s, loop.time())
             await asyncio.sleep(due - loop.time())
             await self.tick()
 

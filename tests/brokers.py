@@ -26,7 +26,13 @@ class Mosquitto:
         assert MOSQUITTO is not None
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        lines = [f"listener {self.port} 127.0.0.1", "user root", "persistence true", f"persistence_location {folder}/"]
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "user root",
+            "persistence true",
+            f"persistence_location {folder}/",
+            "max_queued_messages 0",
+        ]
         if login is None:
             lines.append("allow_anonymous true")
         else:

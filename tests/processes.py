@@ -88,14 +88,17 @@ class Running:
 
     def stop(self, number: int = signal.SIGINT, within: float = 10) -> float:
         """Send the signal and wait; seconds until every process of the family is gone."""
-        family = self.family()
+        children = self.family()[1:]
         begun = time.monotonic()
         self.process.send_signal(number)
-        _, alive = psutil.wait_procs(family, timeout=within)
-        if alive:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(within)
+        _, alive = psutil.wait_procs(children, timeout=max(0.1, within - (time.monotonic() - begun)))
+        if self.process.poll() is None or alive:
             for process in alive:
                 process.kill()
-            raise AssertionError(f"still running after {within} s: {alive}")
+            self.process.kill()
+            raise AssertionError(f"still running after {within} s: {alive or self.process.args}")
         return time.monotonic() - begun
 
 

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/machines", tags=["Machines"])
 
 @router.get("", summary="Every machine at a glance", responses=documented())
 def machines(plant: PlantHere) -> out.MachinesOut:
-    """State now and OEE of the shift so far. Calculated at most once a second."""
+    """State now, half a second old at most, and OEE of the shift so far, five seconds old at most."""
     return out.MachinesOut(
         plant=plant.config.plant.name,
         simulated=plant.config.plant.simulated,

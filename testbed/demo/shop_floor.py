@@ -38,11 +38,11 @@ class ShopFloorProcess:
         return self.ready_line
 
     def on_end(self, report: Callable[[int], None]) -> None:
-        """Call `report` with the exit code when the shop floor ends before it was asked to."""
+        """Call `report` with the exit code when the shop floor, once ready, ends before it was asked to."""
 
         def wait() -> None:
             code = self._process.wait()
-            if not self._ending:
+            if not self._ending and self.ready_line:
                 report(code)
 
         threading.Thread(target=wait, daemon=True).start()

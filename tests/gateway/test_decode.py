@@ -77,9 +77,13 @@ def test_the_four_orders_of_64_bits(order: str, wire: str) -> None:
     assert decode_tag(tag(type="float64", order=order, address="holding:0"), registers) == (math.pi, GOOD)
 
 
-@pytest.mark.parametrize("order", list(ByteOrder))
-def test_a_single_register_is_big_endian_whatever_the_order(order: ByteOrder) -> None:
-    assert decode_tag(tag(type="uint16", order=order, address="holding:0"), [0x0102])[0] == 0x0102
+@pytest.mark.parametrize(
+    ("order", "expected"), [("ABCD", 0x0102), ("CDAB", 0x0102), ("BADC", 0x0201), ("DCBA", 0x0201)]
+)
+def test_the_bytes_of_one_register_swap_with_badc_and_dcba(order: str, expected: int) -> None:
+    assert decode_tag(tag(type="uint16", order=order, address="holding:0"), [0x0102])[0] == expected
+    assert decode_tag(tag(type="bool", bit=8, order=order, address="holding:0"), [0x0102])[0] == 1
+    assert decode_tag(tag(type="uint8", byte="high", order=order, address="holding:0"), [0x0102])[0] == 1
 
 
 def test_bits_and_halves() -> None:

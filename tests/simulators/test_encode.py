@@ -35,11 +35,10 @@ def decode(kind: DataType, order: ByteOrder, registers: list[int]) -> float:
     """Put the bytes back into A, B, C, D … and unpack."""
     data = [byte for register in registers for byte in divmod(register, 256)]
     pairs = [data[i : i + 2] for i in range(0, len(data), 2)]
-    if len(pairs) > 1:
-        if order in (ByteOrder.CDAB, ByteOrder.DCBA):
-            pairs.reverse()
-        if order in (ByteOrder.BADC, ByteOrder.DCBA):
-            pairs = [pair[::-1] for pair in pairs]
+    if order in (ByteOrder.CDAB, ByteOrder.DCBA):
+        pairs.reverse()
+    if order in (ByteOrder.BADC, ByteOrder.DCBA):
+        pairs = [pair[::-1] for pair in pairs]
     number: float = struct.unpack(">" + FORMATS[kind], bytes(b for pair in pairs for b in pair))[0]
     return number
 
