@@ -135,6 +135,15 @@ def test_a_window_is_in_the_address_and_comes_back(browser: Browser, site: str) 
         expect(page.get_by_role("heading", level=1)).to_have_text("Press 1")
 
 
+def test_an_impatient_reader_breaks_nothing(browser: Browser, site: str) -> None:
+    with visit(browser, site) as page:
+        page.goto("/machine/mill-1")
+        for kind in ("7d", "today", "30d", "shift", "7d"):
+            page.locator(f"#window-{kind}").click()
+        expect(page.locator(".oee-panel .panel-head .muted")).to_contain_text("7 days")
+        _charts_drawn(page, 4)
+
+
 def test_an_own_window(browser: Browser, site: str) -> None:
     with visit(browser, site) as page:
         page.goto("/machine/saw-1")

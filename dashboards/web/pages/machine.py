@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 
 from nicegui import ui
 
+from dashboards.web.chart import Chart
 from dashboards.web.i18n import Language
 from dashboards.web.live import News
 from dashboards.web.markup import Markup, h, join
@@ -43,7 +43,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Drawing:
     """One tag's chart, ready for the browser. `about` is what its script needs to go on by itself."""
 
     tag: Tag
@@ -95,7 +95,7 @@ def _figures(plant: Plant, the_machine: Machine, shown: Shown, now_ns: int) -> F
     )
 
 
-def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> list[Chart]:
+def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> list[Drawing]:
     tags = [tag for tag in the_machine.chart if not tag.type.is_text]
     window = shown.window
     trends = plant.trends([tag.id for tag in tags], window, charts.buckets(window))
@@ -116,7 +116,7 @@ def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> lis
             "y": [y.low, y.high, y.step],
             "rolling": shown.rolling,
         }
-        found.append(Chart(tag, charts.value_chart(tag, rows, y, window, view.t), about))
+        found.append(Drawing(tag, charts.value_chart(tag, rows, y, window, view.t), about))
     return found
 
 
@@ -155,7 +155,7 @@ def _show(
     now: MachineNow,
     shown: Shown,
     figures: Figures,
-    found: list[Chart],
+    found: list[Drawing],
     last: dict[str, Point],
     message: Markup | None,
 ) -> None:
@@ -167,37 +167,32 @@ def _show(
             join([machine.head(now, view), message, machine.oee_panel(figures.oee, title, t)]),
             sanitize=False,
         ).classes("stack")
-        about = []
         with ui.element("section").classes("card panel charts") as section:
             section.props["aria-label"] = t("States and signals")
             if figures.timeline is not None:
-                about.append(_ribbon(figures.timeline, shown, title, t, now_ns))
-            about += [_chart(chart, last.get(chart.tag.id), title, t) for chart in found]
+                _ribbon(figures.timeline, shown, title, t, now_ns)
+            for chart in found:
+                _chart(chart, last.get(chart.tag.id), title, t)
             if not found:
                 ui.html(h("p", t("No signal is a number: there is nothing to draw."), class_="muted"), sanitize=False)
         limits = {tag.id: site.plant.config.stale_after_s(tag) for tag in the_machine.tags}
         ui.html(_tables(the_machine, figures, last, limits, t, now_ns), sanitize=False).classes("tables")
-    ui.run_javascript(f"testbed.charts({_json(about)})")
 
 
-def _ribbon(timeline: Timeline, shown: Shown, title: str, t: Language, now_ns: int) -> dict[str, Any]:
+def _ribbon(timeline: Timeline, shown: Shown, title: str, t: Language, now_ns: int) -> None:
     head = h("div", h("h3", t("States")), h("p", class_="readout", data_readout="ribbon"), class_="chart-head")
     ui.html(head, sanitize=False)
     rows = charts.ribbon_rows(timeline, charts.shown_until(shown.window, now_ns))
-    element = ui.echart(charts.ribbon_chart(rows, shown.window, t)).classes("ribbon")
-    element.props["role"] = "img"
-    element.props["aria-label"] = t("States over {window}", window=title)
+    about = {"id": "ribbon", "words": [t(STATE_WORDS[state]) for state in STATES], "rolling": shown.rolling}
+    options = charts.ribbon_chart(rows, shown.window, t)
+    Chart(options, about, label=t("States over {window}", window=title)).classes("ribbon")
     ui.html(live("legend", machine.legend(timeline.durations_ns(), t)), sanitize=False)
-    words = [t(STATE_WORDS[state]) for state in STATES]
-    return {"element": element.id, "id": "ribbon", "words": words, "rolling": shown.rolling}
 
 
-def _chart(chart: Chart, point: Point | None, title: str, t: Language) -> dict[str, Any]:
+def _chart(chart: Drawing, point: Point | None, title: str, t: Language) -> None:
     ui.html(machine.chart_head(chart.tag, point, t), sanitize=False)
-    element = ui.echart(chart.options).classes("trend")
-    element.props["role"] = "img"
-    element.props["aria-label"] = t("{name} over {window}", name=chart.about["name"], window=title)
-    return {"element": element.id, **chart.about}
+    label = t("{name} over {window}", name=chart.about["name"], window=title)
+    Chart(chart.options, chart.about, label=label).classes("trend")
 
 
 def _tables(
@@ -224,10 +219,6 @@ def _tables(
 
 def _parts(the_machine: Machine, figures: Figures, t: Language, now_ns: int) -> Markup:
     return machine.parts_table(figures.parts, the_machine.config.parts is not None, t, now_ns)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 # What changes

@@ -180,24 +180,19 @@ window.testbed = (() => {
     return { type: "rect", shape: { x: from, y: area.y, width: Math.max(to - from, 0.75), height: area.height }, style: { fill } };
   };
 
-  let shown = []; // the charts of the page on screen: { about, chart, rows }
-  let generation = 0;
-  async function charts(list) {
-    const mine = ++generation;
-    const found = [];
-    for (const about of list) {
-      let chart = null;
-      for (let i = 0; i < 200 && !(chart = getElement(about.element)?.chart)?.getOption()?.series?.length; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-      if (mine !== generation || !chart) return;
-      const option = chart.getOption();
-      const rows = (about.id === "ribbon" ? option.series[0].data : option.dataset[0].source).slice();
-      const entry = { about, chart, rows, axis: { min: option.xAxis[0].min, max: option.xAxis[0].max } };
-      chart.on("updateAxisPointer", (event) => point(entry, event));
-      found.push(entry);
-    }
-    shown = found;
+  // The charts on screen: { about, chart, rows, axis }. They come and go by themselves (chart.js).
+  let shown = [];
+  function draw(chart, about) {
+    forget(chart);
+    const option = chart.getOption();
+    const rows = (about.id === "ribbon" ? option.series[0].data : option.dataset[0].source).slice();
+    const entry = { about, chart, rows, axis: { min: option.xAxis[0].min, max: option.xAxis[0].max } };
+    chart.off("updateAxisPointer");
+    chart.on("updateAxisPointer", (event) => point(entry, event));
+    shown.push(entry);
+  }
+  function forget(chart) {
+    shown = shown.filter((entry) => entry.chart !== chart);
   }
 
   // One cursor: echarts.connect() passes pixels on, which fails between charts of different height; this passes time.
@@ -208,7 +203,7 @@ window.testbed = (() => {
     if (passing) return;
     passing = true;
     for (const { chart } of shown) {
-      if (chart === entry.chart || chart.isDisposed()) continue;
+      if (chart === entry.chart) continue;
       const x = time === null ? -1 : chart.convertToPixel({ xAxisIndex: 0 }, time);
       chart.dispatchAction({ type: "updateAxisPointer", currTrigger: time === null ? "leave" : "mousemove", x, y: time === null ? -1 : 16 });
     }
@@ -252,7 +247,6 @@ window.testbed = (() => {
   // Points as they come: into the bucket they belong to; the axis grows only when a value leaves it.
   testbed.onNews((news) => {
     for (const entry of shown) {
-      if (!entry.chart || entry.chart.isDisposed()) continue;
       const option = {};
       if (entry.about.id === "ribbon") {
         if (!news.ribbon) continue;
@@ -331,6 +325,6 @@ window.testbed = (() => {
     if (address.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(address), 1000);
   }
 
-  testbed.charts = charts;
+  Object.assign(testbed, { draw, forget });
   window.addEventListener("load", () => setTimeout(() => import("nicegui-echart"), 1000)); // ready before the first click
 })();

@@ -105,11 +105,11 @@ def source(one: SourceStatus, tags: Tags, names: Mapping[str, str], limits: Limi
     titles = [
         h("th", name, scope="col", class_="num" if number else None)
         for name, number in (
-            (t("Machine"), False),
             (t("Signal"), False),
             (t("Value"), True),
             (t("Quality of the value"), False),
             (t("Age"), True),
+            (t("Machine"), False),
             (t("Raw → value"), False),
         )
     ]
@@ -234,11 +234,11 @@ def tag_cells(
     seen = status.last.time_ns if status.last is not None else None
     return join(
         [
-            h("td", names.get(machine_id, machine_id)),
             h("th", tag.label_in(t.code) if tag is not None else name, scope="row", title=status.tag),
             h("td", shown, class_="num"),
             h("td", quality(status.last, t)),
             h("td", age(seen, now_ns, t, limits.get(status.tag)), class_="num"),
+            h("td", names.get(machine_id, machine_id)),
             h("td", decoded, class_="raw"),
         ]
     )

@@ -177,15 +177,21 @@ def parts_line(oee: Oee | None, t: Language) -> Markup:
     produced = oee.produced if oee else None
     if oee is None or produced is None:
         return h("p", t("Parts are not counted"), class_="muted")
-    if oee.scrap is None:
+    if oee.scrap is None or oee.good is None:
         return h(
-            "p", figure(t.integer(produced)), " ", t("parts"), " ", h("span", t("scrap not counted"), class_="muted")
+            "p",
+            _counted(produced, t.plural("part", "parts", produced), t),
+            h("span", t("scrap not counted"), class_="muted"),
         )
     return h(
         "p",
-        h("span", figure(t.integer(oee.good)), " ", t("good"), class_="good"),
-        h("span", figure(t.integer(oee.scrap)), " ", t("scrap"), class_="scrap"),
+        _counted(oee.good, t.plural("good", "good", oee.good), t),
+        h("span", t.integer(oee.scrap), " ", t.plural("scrapped", "scrapped", oee.scrap), class_="muted"),
     )
+
+
+def _counted(n: int, word: str, t: Language) -> Markup:
+    return h("span", figure(t.integer(n)), " ", word)
 
 
 def ribbon(states: Timeline | None, now: MachineNow, t: Language) -> Markup | None:
