@@ -133,7 +133,7 @@ def test_signals_show_value_quality_and_age(plant: Plant) -> None:
     table = machine.signals_table(mill.tags, plant.last(tag.id for tag in mill.tags), {}, EN.t, NOW)
     assert "Spindle load" in text(table)
     assert "execute Good" in text(table)
-    assert table.count("data-age=") == len(mill.tags)
+    assert table.count("data-age-of=") == len(mill.tags)
 
 
 # Connections

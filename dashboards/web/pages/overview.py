@@ -16,6 +16,7 @@ from plant.plant import MachineNow
 from plant.points import PointBatch
 
 _SPARK_BUCKETS = 60
+_CARDS_EVERY_NS = 2 * SECOND - SECOND // 5  # the ticks are a little more than a second apart
 _GLANCE_EVERY_NS = 30 * SECOND
 
 
@@ -27,22 +28,27 @@ def load(site: Site, view: View) -> Loaded:
 
 
 class OverviewLive:
-    """The cards, every second; their bands and small trends every half minute."""
+    """The cards, every other second (a look at every machine costs); their bands and trends every half minute."""
 
     def __init__(self, site: Site, view: View) -> None:
         self._site, self._view = site, view
         self._glances: dict[str, Glance] = {}
-        self._glances_ns = 0
+        self._glances_ns = self._cards_ns = 0
+        self._news = News()
 
     @property
     def key(self) -> Hashable:
         return "overview", self._view.t.code
 
     def news(self, now_ns: int, batch: PointBatch) -> News:
+        if now_ns - self._cards_ns < _CARDS_EVERY_NS:
+            return self._news
+        self._cards_ns = now_ns
         machines = self._site.plant.overview()
         if now_ns - self._glances_ns >= _GLANCE_EVERY_NS:
             self._glances, self._glances_ns = _glances(self._site, machines), now_ns
-        return News(overview.fragments(machines, self._glances, self._view))
+        self._news = News(overview.fragments(machines, self._glances, self._view))
+        return self._news
 
 
 def _glances(site: Site, machines: tuple[MachineNow, ...]) -> dict[str, Glance]:

@@ -236,30 +236,52 @@ def _part_row(part: Part, t: Language, now_ns: int) -> Markup:
 def signals_table(
     tags: Sequence[Tag], last: Mapping[str, Point], limits_s: Mapping[str, float | None], t: Language, now_ns: int
 ) -> Markup:
-    """Every signal of the machine with its newest value, quality in words and age. Each row is told anew by itself."""
+    """Every signal of the machine with its newest value, quality in words and age."""
     names = (t("Signal"), t("Value"), t("Quality of the value"), t("Age"))
     titles = [h("th", name, scope="col", class_="num" if i in (1, 3) else None) for i, name in enumerate(names)]
     rows = [
-        live(f"signal-{tag.id}", signal_cells(tag, last.get(tag.id), limits_s.get(tag.id), t, now_ns), "tr")
+        h(
+            "tr",
+            h("th", tag.label_in(t.code), scope="row"),
+            signal_cells(tag.id, tag, last.get(tag.id), limits_s.get(tag.id), t, now_ns),
+        )
         for tag in tags
     ]
     return h("table", h("thead", h("tr", titles)), h("tbody", rows))
 
 
-def signal_cells(tag: Tag, point: Point | None, limit_s: float | None, t: Language, now_ns: int) -> Markup:
+def signal_cells(
+    tag_id: str, tag: Tag | None, point: Point | None, limit_s: float | None, t: Language, now_ns: int
+) -> Markup:
+    """Value, quality and age. Each is told anew by itself, and only when it changes: see signal_news."""
+    seen = point.time_ns if point else None
     return join(
         [
-            h("th", tag.label_in(t.code), scope="row"),
-            h("td", value(tag, point, t), class_="num"),
-            h("td", quality(point, t)),
-            h("td", age(point.time_ns if point else None, now_ns, t, limit_s), class_="num"),
+            live(f"value-{tag_id}", value(tag, point, t), "td", class_="num"),
+            live(f"quality-{tag_id}", quality(point, t), "td"),
+            h("td", age(seen, now_ns, t, limit_s, key=tag_id), class_="num"),
         ]
     )
 
 
-def value(tag: Tag, point: Point | None, t: Language) -> Markup:
+def signal_news(tags: Mapping[str, Tag], last: Mapping[str, Point], t: Language) -> dict[str, Markup]:
+    """The values and qualities of signals, by live key."""
+    found: dict[str, Markup] = {}
+    for tag_id, tag in tags.items():
+        point = last.get(tag_id)
+        found[f"value-{tag_id}"] = value(tag, point, t)
+        found[f"quality-{tag_id}"] = quality(point, t)
+    return found
+
+
+def ages(last: Mapping[str, Point]) -> dict[str, int]:
+    """The time of each newest value, ms."""
+    return {tag_id: point.time_ns // 1_000_000 for tag_id, point in last.items()}
+
+
+def value(tag: Tag | None, point: Point | None, t: Language) -> Markup:
     """A value as the reader knows it: the enumeration's text, the number with its unit, or a dash."""
-    if point is None or point.value is None:
+    if tag is None or point is None or point.value is None:
         return figure(DASH)
     text = tag.text_of(point.value)
     if text is not None:
