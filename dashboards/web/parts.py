@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dashboards.web.advice import Advice
 from dashboards.web.i18n import DASH, Language
 from dashboards.web.icons import icon
 from dashboards.web.markup import Child, Markup, h
-from dashboards.web.words import STATE_WORDS, Advice
+from dashboards.web.words import STATE_WORDS
 from plant.states import State
 
 

@@ -11,13 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 from dashboards.web import frame
+from dashboards.web.advice import source_advice
 from dashboards.web.i18n import language
 from dashboards.web.markup import Markup, h
 from dashboards.web.pages.table import PAGES
 from dashboards.web.site import Site, View, reader
 from dashboards.web.views import connections, machine, overview
 from dashboards.web.windows import Choice, Kind
-from dashboards.web.words import FAULT_WORDS, LINK_WORDS, STATE_WORDS, advice, quality_word
+from dashboards.web.words import FAULT_WORDS, LINK_WORDS, STATE_WORDS, quality_word
 from plant.clock import HOUR, MINUTE, SECOND, Window, parse_iso
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus
 from plant.historian.base import HistorianHealth
@@ -168,7 +169,7 @@ def test_a_full_buffer_is_not_hidden(plant: Plant) -> None:
 def test_every_fault_has_words_and_a_next_step(fault: Fault, kind: str, detail: str) -> None:
     source = SourceStatus("s", kind, "10.0.0.7:502", Link.DISCONNECTED, NOW, fault, detail)
     for view in (SV, EN):
-        found = advice(source, view.t)
+        found = source_advice(source, view.t)
         assert found is not None
         assert len(found.what) > 10
         assert len(found.next_step) > 10

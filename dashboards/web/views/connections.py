@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from dashboards.web.advice import source_advice, tag_advice
 from dashboards.web.i18n import DASH, Language
 from dashboards.web.icons import icon
 from dashboards.web.markup import Child, Markup, h, join
 from dashboards.web.parts import advice_notice, age, figure, live, notice, tone_chip
 from dashboards.web.site import View
 from dashboards.web.views.machine import quality, signal_cells, value
-from dashboards.web.words import FAULT_WORDS, KIND_WORDS, LINK_ICONS, LINK_TONES, LINK_WORDS, advice, tag_advice
+from dashboards.web.words import FAULT_WORDS, KIND_WORDS, LINK_ICONS, LINK_TONES, LINK_WORDS
 from plant.assets import Machine
 from plant.clock import MINUTE
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
@@ -190,7 +191,7 @@ def errors(one: SourceStatus, t: Language) -> Markup:
 
 def trouble(one: SourceStatus, t: Language, now_ns: int) -> Markup:
     """What happened, since when, and the next step; then the tags that fail by themselves."""
-    found = advice(one, t)
+    found = source_advice(one, t)
     notes = []
     if found is not None:
         since = t("Since {time}.", time=t.moment(one.since_ns, now_ns)) + " "
