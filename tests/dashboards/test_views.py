@@ -88,7 +88,7 @@ def test_a_machine_without_data_shows_a_dash_and_its_coverage(plant: Plant) -> N
 def test_a_cards_link_is_outside_what_is_replaced(plant: Plant) -> None:
     parts = overview.fragments(plant.overview(), {}, EN)
     assert not [key for key, html in parts.items() if "<a " in html]
-    assert set(parts) == {"summary"} | {f"card-{m.id}" for m in plant.machines()}
+    assert set(parts) == {"summary"} | {f"{part}-{m.id}" for m in plant.machines() for part in ("card", "spark")}
 
 
 def test_a_sparkline_breaks_at_a_gap(plant: Plant) -> None:

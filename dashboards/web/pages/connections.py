@@ -9,7 +9,7 @@ from nicegui import ui
 from dashboards.web.live import News
 from dashboards.web.pages.base import Loaded
 from dashboards.web.site import Site, View
-from dashboards.web.views import connections, machine
+from dashboards.web.views import connections, signals
 from plant.clock import SECOND
 from plant.historian.base import HistorianHealth
 from plant.points import PointBatch
@@ -53,7 +53,7 @@ class ConnectionsLive:
         sources, outbox = gateway.sources(), gateway.outbox()
         html = connections.fragments(sources, outbox, self._store, self._tags, self._view, now_ns)
         last = {status.tag: status.last for one in sources for status in one.tags if status.last is not None}
-        return News(html, {"ages": machine.ages(last)})
+        return News(html, {"ages": signals.ages(last)})
 
 
 def _limits(site: Site) -> dict[str, float | None]:

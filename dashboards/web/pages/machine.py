@@ -16,7 +16,7 @@ from dashboards.web.markup import Markup, h, join
 from dashboards.web.pages.base import Loaded
 from dashboards.web.parts import button_link, empty, live, notice
 from dashboards.web.site import Site, View
-from dashboards.web.views import charts, machine
+from dashboards.web.views import charts, machine, signals
 from dashboards.web.windows import Choice, Kind, Shown, recorded_day, resolve
 from dashboards.web.words import STATE_WORDS
 from plant.assets import Machine
@@ -247,8 +247,8 @@ class MachineLive:
         if now_ns - self._figures_ns >= self._every_ns:
             self._tell_figures(now_ns)
         last = self._plant.last(self._tags)
-        html = self._html | machine.signal_news(self._tags, last, self._view.t)
-        return News(html, {"points": self._points(batch), "ribbon": self._ribbon(), "ages": machine.ages(last)})
+        html = self._html | signals.signal_news(self._tags, last, self._view.t)
+        return News(html, {"points": self._points(batch), "ribbon": self._ribbon(), "ages": signals.ages(last)})
 
     def _tell_state(self) -> None:
         now = self._plant.now(self._machine.id)

@@ -10,7 +10,7 @@ from dashboards.web.icons import icon
 from dashboards.web.markup import Child, Markup, h, join
 from dashboards.web.parts import advice_notice, age, figure, live, notice, tone_chip
 from dashboards.web.site import View
-from dashboards.web.views.machine import quality, signal_cells, value
+from dashboards.web.views.signals import quality, signal_cells, value
 from dashboards.web.words import FAULT_WORDS, KIND_WORDS, LINK_ICONS, LINK_TONES, LINK_WORDS
 from plant.assets import Machine
 from plant.clock import MINUTE

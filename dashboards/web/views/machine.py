@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from dashboards.web.i18n import DASH, Language
 from dashboards.web.icons import icon
-from dashboards.web.markup import Markup, h, join
-from dashboards.web.parts import age, figure, live, state_chip
+from dashboards.web.markup import Markup, h
+from dashboards.web.parts import figure, live, state_chip
 from dashboards.web.site import View
 from dashboards.web.views.overview import coverage, since
+from dashboards.web.views.signals import signal_cells, value
 from dashboards.web.windows import Kind, Shown
-from dashboards.web.words import quality_tone, quality_word
 from plant.clock import SECOND
 from plant.oee import Oee
 from plant.plant import MachineNow, Part
-from plant.points import Level, Point, Quality
+from plant.points import Point
 from plant.states import STATES, State
 from plant.tags import Tag
 
@@ -248,57 +248,6 @@ def signals_table(
         for tag in tags
     ]
     return h("table", h("thead", h("tr", titles)), h("tbody", rows))
-
-
-def signal_cells(
-    tag_id: str, tag: Tag | None, point: Point | None, limit_s: float | None, t: Language, now_ns: int
-) -> Markup:
-    """Value, quality and age. Each is told anew by itself, and only when it changes: see signal_news."""
-    seen = point.time_ns if point else None
-    return join(
-        [
-            live(f"value-{tag_id}", value(tag, point, t), "td", class_="num"),
-            live(f"quality-{tag_id}", quality(point, t), "td"),
-            h("td", age(seen, now_ns, t, limit_s, key=tag_id), class_="num"),
-        ]
-    )
-
-
-def signal_news(tags: Mapping[str, Tag], last: Mapping[str, Point], t: Language) -> dict[str, Markup]:
-    """The values and qualities of signals, by live key."""
-    found: dict[str, Markup] = {}
-    for tag_id, tag in tags.items():
-        point = last.get(tag_id)
-        found[f"value-{tag_id}"] = value(tag, point, t)
-        found[f"quality-{tag_id}"] = quality(point, t)
-    return found
-
-
-def ages(last: Mapping[str, Point]) -> dict[str, int]:
-    """The time of each newest value, ms."""
-    return {tag_id: point.time_ns // 1_000_000 for tag_id, point in last.items()}
-
-
-def value(tag: Tag | None, point: Point | None, t: Language) -> Markup:
-    """A value as the reader knows it: the enumeration's text, the number with its unit, or a dash."""
-    if tag is None or point is None or point.value is None:
-        return figure(DASH)
-    text = tag.text_of(point.value)
-    if text is not None:
-        return h("span", text)
-    assert not isinstance(point.value, str)
-    whole = tag.type.value.startswith(("int", "uint", "bcd", "bool")) and tag.scale == int(tag.scale)
-    return figure(t.number(point.value, 0 if whole else tag.decimals), tag.unit)
-
-
-def quality(point: Point | None, t: Language) -> Markup:
-    if point is None:
-        return h("span", t("Nothing yet"), class_="muted")
-    tone = quality_tone(point.quality)
-    if point.quality == Quality.GOOD:
-        return h("span", quality_word(point.quality, t), class_="muted")
-    sign = "warning" if point.quality.level is Level.UNCERTAIN else "cross"
-    return h("span", icon(sign, 14), quality_word(point.quality, t), class_=f"result {tone}")
 
 
 def chart_head(tag: Tag, point: Point | None, t: Language) -> Markup:
