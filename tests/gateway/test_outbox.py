@@ -188,7 +188,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(STEPS)
 def test_every_consumer_gets_every_point_once_in_order_or_it_is_counted(steps: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
