@@ -226,6 +226,27 @@ class SourceOut(BaseModel):
     tags: list[TagStatusOut]
 
 
+class OutputOut(BaseModel):
+    name: str
+    kind: str = Field(examples=["mqtt"])
+    endpoint: str
+    link: Link
+    since: Time = Field(description="When `link` last changed")
+    fault: Fault = Field(description="Why it does not work; empty: it works")
+    detail: str
+    protocol: str = Field(description="Version that runs, such as MQTT 5")
+    waiting_points: int = Field(description="Points on disk that it does not have yet")
+    oldest: Time | None = Field(description="When the oldest of them was stored")
+    published_points: int = Field(description="Since the gateway started")
+    dropped_points: int = Field(
+        description="Points it will never get, because the outbox was full or they were too old"
+    )
+
+
+class OutputsOut(BaseModel):
+    outputs: list[OutputOut]
+
+
 class RejectedMessageOut(BaseModel):
     time: Time = Field(description="When it arrived")
     topic: str

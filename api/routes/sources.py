@@ -9,7 +9,7 @@ from api.convert import point_out, time_or_none
 from api.problems import documented
 from api.times import PlantHere
 from plant.clock import iso
-from plant.connections import Connections, Rejected, SourceStatus, TagStatus
+from plant.connections import Connections, OutputStatus, Rejected, SourceStatus, TagStatus
 from plant.errors import NotFoundError
 from plant.plant import Plant
 
@@ -33,6 +33,31 @@ def rejected(request: Request, name: str) -> out.RejectedOut:
     found = connections.rejected(name)
     total = next((source.rejected for source in connections.sources() if source.name == name), len(found))
     return out.RejectedOut(source=name, total=total, messages=[_rejected_out(message) for message in found])
+
+
+@router.get("/api/outputs", summary="Where points go besides the historian", responses=documented())
+def outputs(request: Request) -> out.OutputsOut:
+    """Each output with what waits for it. One that is away catches up later and holds up nobody."""
+    connections: Connections | None = request.app.state.connections
+    found = () if connections is None else connections.outputs()
+    return out.OutputsOut(outputs=[_output_out(output) for output in found])
+
+
+def _output_out(output: OutputStatus) -> out.OutputOut:
+    return out.OutputOut(
+        name=output.name,
+        kind=output.kind,
+        endpoint=output.endpoint,
+        link=output.link,
+        since=iso(output.since_ns),
+        fault=output.fault,
+        detail=output.detail,
+        protocol=output.protocol,
+        waiting_points=output.waiting_points,
+        oldest=time_or_none(output.oldest_ns),
+        published_points=output.published_points,
+        dropped_points=output.dropped_points,
+    )
 
 
 def _rejected_out(message: Rejected) -> out.RejectedMessageOut:

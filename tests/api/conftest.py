@@ -101,7 +101,8 @@ class Gateway:
         return self.found
 
     def outputs(self) -> tuple[OutputStatus, ...]:
-        return ()
+        away = OutputStatus("uns", "mqtt", "h:1883", Link.DISCONNECTED, NOW, 20, NOW - SECOND, 3, 7, Fault.REFUSED)
+        return (away,)
 
     def rejected(self, source: str) -> tuple[Rejected, ...]:
         if source != "plc":

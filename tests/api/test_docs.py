@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 ROUTES = {
     "/api/health", "/api/machines", "/api/machines/{machine_id}/states", "/api/machines/{machine_id}/oee",
-    "/api/machines/{machine_id}/parts", "/api/tags", "/api/tags/{tag_id}/trend", "/api/sources",
+    "/api/machines/{machine_id}/parts", "/api/tags", "/api/tags/{tag_id}/trend", "/api/sources", "/api/outputs",
     "/api/sources/{name}/rejected", "/metrics",
 }  # fmt: skip
 

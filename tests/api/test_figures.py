@@ -103,6 +103,13 @@ def test_trend_shows_gaps_as_null(client: TestClient) -> None:
     assert body["count"] == [60, 0, 0, 1]
 
 
+def test_outputs(client: TestClient) -> None:
+    [output] = get(client, "/api/outputs")["outputs"]
+    assert (output["name"], output["link"], output["fault"]) == ("uns", "disconnected", "refused")
+    assert (output["waiting_points"], output["dropped_points"], output["published_points"]) == (20, 3, 7)
+    assert output["oldest"] < output["since"]
+
+
 def test_messages_that_were_set_aside(client: TestClient) -> None:
     body = get(client, "/api/sources/plc/rejected")
     [message] = body["messages"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,8 +27,10 @@ from plant.connections import Fault, Link
 from plant.points import Quality
 from plant.tags import Tag
 from tests.brokers import Amqtt, Mosquitto, Publisher
+from tests.gateway.conftest import needs_mosquitto
 from tests.gateway.support import Recorder, eventually, tag
 
+MOSQUITTO_PUB = shutil.which("mosquitto_pub")
 X = tag("x", source="mq", topic="hall/x", path="$.v")
 Y = tag("y", source="mq", topic="hall/y", type="text")
 
@@ -223,6 +226,7 @@ async def test_the_gateway_has_a_last_will_of_its_own(mosquitto: Mosquitto) -> N
         await asyncio.to_thread(client.loop_stop)
 
 
+@needs_mosquitto
 async def test_what_the_broker_throws_away_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """mosquitto's default queue holds 1 000 messages of a session; what comes on top is lost, acknowledged or not."""
     broker = Mosquitto(tmp_path, settings=("max_queued_messages 10", "sys_interval 1"))
@@ -244,6 +248,17 @@ async def test_what_the_broker_throws_away_is_told(tmp_path: Path, caplog: pytes
         await broker.stop()
 
 
+@pytest.mark.skipif(MOSQUITTO_PUB is None, reason="mosquitto_pub is not installed: no foreign publisher")
+@pytest.mark.parametrize("version", ["311", "5"])
+async def test_a_foreign_publisher(mosquitto: Mosquitto, version: str) -> None:
+    command = [str(MOSQUITTO_PUB), "-h", "127.0.0.1", "-p", str(mosquitto.port), "-V", version, "-q", "1"]
+    lines = "".join(f'{{"v": {i}}}\n' for i in range(200)).encode()
+    async with listening(mosquitto.port) as (source, emit):
+        await linked(source)
+        await asyncio.to_thread(subprocess.run, [*command, "-t", "hall/x", "-l"], input=lines, check=True)
+        await eventually(lambda: [p.value for p in emit.points] == list(range(200)))
+
+
 def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
@@ -261,6 +276,8 @@ def certificates(folder: Path) -> None:
             "-out", "broker.pem", "-days", "2", "-extfile", "ext")  # fmt: skip
 
 
+@needs_mosquitto
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: no certificates to test with")
 async def test_tls(tmp_path: Path) -> None:
     certificates(tmp_path)
     files = (f"certfile {tmp_path}/broker.pem", f"keyfile {tmp_path}/broker.key")
