@@ -1,7 +1,7 @@
 """The nodes and devices of one Sparkplug B group: births, aliases, sequence, deaths (pure).
 
 An alias is only worth what the last birth says. When a message is missing (a gap in the sequence numbers) that birth
-may be the missing one: everything the node had told is forgotten, and it is asked to tell it again (rebirth).
+may be the missing one: nothing of the node is read any more, and it is asked to tell everything again (rebirth).
 """
 
 from __future__ import annotations
@@ -89,7 +89,6 @@ class Group:
             node.born.clear()
             node.seq, node.birth = payload.seq, _birth_number(payload)
         elif not self._in_sequence(node, payload):
-            node.born.clear()
             return Readings(rebirth=name)
         if kind == "DDEATH":
             node.born.pop(device, None)
@@ -101,6 +100,7 @@ class Group:
         return self._values((name, device), node.born[device], payload, message, whole=kind in _BIRTHS)
 
     def _in_sequence(self, node: _Node, payload: Payload) -> bool:
+        """False from a gap on, until the node is born again: `seq` stays None."""
         expected = None if node.seq is None else (node.seq + 1) % 256
         node.seq = payload.seq if payload.seq == expected else None
         return node.seq is not None

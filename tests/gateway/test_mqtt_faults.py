@@ -17,6 +17,7 @@ import pytest
 
 import gateway.sources.mqtt as source_module
 from gateway import mqtt_link
+from gateway.payload import Message
 from gateway.rejected import KEEP_BYTES, RejectedShelf, rejected
 from gateway.sessions import SessionTopics
 from gateway.sources.mqtt import MqttKeep, MqttSource
@@ -206,6 +207,22 @@ async def test_a_machine_that_dies_takes_its_values_along(mosquitto: Mosquitto) 
         await machine.send("hall/alive", '{"state": "online"}')
         await machine.send("hall/x", '{"v": 2}')
         await eventually(lambda: emit.points[-1].value == 2)
+
+
+@pytest.mark.parametrize("order", [("hall/alive", "hall/x"), ("hall/x", "hall/alive")])
+def test_the_retained_last_words_of_a_dead_machine_are_not_its_state(order: tuple[str, str]) -> None:
+    """A broker sends retained messages in any order."""
+    payloads = {"hall/alive": b"offline", "hall/x": b'{"v": 7}'}
+    section = Config(type="mqtt", host="h")
+    alive = {"m": AliveConfig(source="mq", topic="hall/alive")}
+    source = MqttSource("mq", section, (X,), "testbed-faults", system_clock, alive=alive)
+    for topic in order:
+        source._read(Message(topic, payloads[topic], system_clock(), retained=True))
+    last = source.status().tags[0].last
+    assert last is not None
+    assert last.quality is Quality.BAD_NOT_CONNECTED
+    source._read(Message("hall/alive", b"?", system_clock()))
+    assert source.status().tags[0].fault is Fault.LOST, "a word that is neither changes nothing"
 
 
 async def test_the_gateway_has_a_last_will_of_its_own(mosquitto: Mosquitto) -> None:
