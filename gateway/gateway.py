@@ -13,10 +13,12 @@ from gateway.collector import Committer, SupervisedSource, supervise
 from gateway.forward import Forwarder
 from gateway.outbox import Outbox
 from gateway.sources.base import Source
-from gateway.sources.modbus import ModbusTcpSource
+from gateway.sources.modbus import Buses, ModbusSource
 from gateway.sources.mqtt import MqttSource
 from gateway.worker import Worker
 from plant.clock import Clock, system_clock
+from plant.config import ModbusRtuSource as ModbusRtuConfig
+from plant.config import ModbusRtuTcpSource as ModbusRtuTcpConfig
 from plant.config import ModbusTcpSource as ModbusTcpConfig
 from plant.config import MqttSource as MqttConfig
 from plant.config import PlantConfig, ReplaySource
@@ -29,13 +31,16 @@ from plant.tags import Tag
 log = logging.getLogger(__name__)
 
 
-def build_source(name: str, config: PlantConfig, clock: Clock) -> Source | None:
-    """The source of that name; None for one without a live link, such as a recording."""
+def build_source(name: str, config: PlantConfig, clock: Clock, buses: Buses) -> Source | None:
+    """The source of that name; None for one without a live link, such as a recording.
+
+    Modbus sources of one endpoint share a bus; `buses` finds the one that is in use already.
+    """
     section = config.sources[name]
     tags = tags_of(name, config)
     match section:
-        case ModbusTcpConfig():
-            return ModbusTcpSource(name, section, tags, clock)
+        case ModbusTcpConfig() | ModbusRtuTcpConfig() | ModbusRtuConfig():
+            return ModbusSource(name, section, tags, clock, buses.of(section))
         case MqttConfig():
             client_id = section.client_id or f"testbed-{config.plant.enterprise}-{config.plant.site}-{name}"
             return MqttSource(name, section, tags, client_id, clock)
@@ -54,7 +59,8 @@ class Gateway:
     def __init__(self, config: PlantConfig, historian: Historian, data_dir: Path, clock: Clock = system_clock) -> None:
         self._config, self._historian, self._clock = config, historian, clock
         self._path = data_dir / "outbox.sqlite"
-        built = {name: build_source(name, config, clock) for name in config.sources}
+        self._buses = Buses()
+        built = {name: build_source(name, config, clock, self._buses) for name in config.sources}
         self._sources = {name: SupervisedSource(source) for name, source in built.items() if source is not None}
         self._born_ns = clock()
         self._committer = Committer(self._append)
