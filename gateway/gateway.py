@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from gateway.audit import Audit
 from gateway.collector import Committer, SupervisedSource, supervise
 from gateway.forward import Forwarder
 from gateway.outbox import Outbox
@@ -16,6 +17,7 @@ from gateway.sources.base import Source
 from gateway.sources.modbus import Buses, ModbusSource
 from gateway.sources.mqtt import MqttSource
 from gateway.worker import Worker
+from gateway.writes import find_tag, write_audited
 from plant.clock import Clock, system_clock
 from plant.config import ModbusRtuSource as ModbusRtuConfig
 from plant.config import ModbusRtuTcpSource as ModbusRtuTcpConfig
@@ -23,7 +25,7 @@ from plant.config import ModbusTcpSource as ModbusTcpConfig
 from plant.config import MqttSource as MqttConfig
 from plant.config import PlantConfig, ReplaySource
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
-from plant.errors import ResourceError
+from plant.errors import ResourceError, UserInputError
 from plant.historian.base import Historian
 from plant.points import PointBatch
 from plant.tags import Tag
@@ -59,6 +61,7 @@ class Gateway:
     def __init__(self, config: PlantConfig, historian: Historian, data_dir: Path, clock: Clock = system_clock) -> None:
         self._config, self._historian, self._clock = config, historian, clock
         self._path = data_dir / "outbox.sqlite"
+        self._audit = Audit(data_dir)
         self._buses = Buses()
         built = {name: build_source(name, config, clock, self._buses) for name in config.sources}
         self._sources = {name: SupervisedSource(source) for name, source in built.items() if source is not None}
@@ -106,6 +109,18 @@ class Gateway:
         await _try("forwarding the last points", self._forwarder.flush(), within_s=0.5)
         await _try("closing the outbox", self._workers[0].call(self._outbox.close), within_s=0.2)
         self._close_workers()
+
+    async def write(self, tag_id: str, value: float, who: str) -> float:
+        """Writes a value (in the tag's unit) to its machine; gives it as read back. Audited in the data folder.
+
+        Raises NotFoundError, UserInputError (not allowed, out of range), EquipmentError (see its text for what is
+        known of the machine now) or ResourceError (no audit, so no write).
+        """
+        tag = find_tag(tag_id, self._config.tags())
+        supervised = self._sources.get(tag.source)
+        if supervised is None or not isinstance(supervised.source, ModbusSource):
+            raise UserInputError(f"{tag_id} may not be written.", next_step="Only tags of Modbus sources can be.")
+        return await write_audited(tag, value, who, supervised.source.write, self._audit, self._clock)
 
     def sources(self) -> tuple[SourceStatus, ...]:
         return tuple(

@@ -75,7 +75,7 @@ class FaultProxy:
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
         late: set[asyncio.Task[None]] = set()
         try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError, _CutError):
+            with suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError, _CutError):
                 while True:
                     request = await reader.readexactly(8 if self._rtu else 12)
                     self.requests.append((asyncio.get_running_loop().time(), request[0 if self._rtu else 6]))

@@ -137,6 +137,12 @@ _OTHER_EXCEPTION = msg("The device answered with an error.")
 _OTHER_STEP = msg("Look up the error in the device's manual.")
 
 
+def _exception_code(detail: str) -> str:
+    """Of “exception 2 at holding:17”: 2."""
+    words = detail.partition("exception ")[2].split()
+    return words[0] if words else ""
+
+
 def advice(source: SourceStatus, t: Language) -> Advice | None:
     """A source's fault in plain words; None where nothing is wrong."""
     return _advice(source.fault, source.detail, source.endpoint, source.kind, t)
@@ -158,6 +164,11 @@ def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) ->
                 t("Is the broker running, and is the port right (usually 1883)?")
                 if mqtt
                 else t("Is the machine on, and is the port right (usually 502)?"),
+            )
+        case Fault.UNREACHABLE if kind == "modbus-rtu":
+            return Advice(
+                t("The serial port {endpoint} cannot be opened.", endpoint=endpoint),
+                t("Is the adapter plugged in, and may this user open the port (group dialout), and nobody else has?"),
             )
         case Fault.UNREACHABLE:
             return Advice(
@@ -186,8 +197,8 @@ def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) ->
             )
         case Fault.MODBUS_EXCEPTION:
             return Advice(
-                t(_MODBUS_EXCEPTIONS.get(detail, _OTHER_EXCEPTION)),
-                t(_MODBUS_STEPS.get(detail, _OTHER_STEP)),
+                t(_MODBUS_EXCEPTIONS.get(_exception_code(detail), _OTHER_EXCEPTION)),
+                t(_MODBUS_STEPS.get(_exception_code(detail), _OTHER_STEP)),
             )
         case Fault.DECODE:
             return Advice(

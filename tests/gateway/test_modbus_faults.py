@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -102,15 +102,18 @@ def check_values(server: CountingServer, unit: int, points: list[Point]) -> None
 @pytest.mark.parametrize("rtu", [False, True], ids=["tcp", "rtu over tcp"])
 async def test_a_mix_of_all_faults(rtu: bool) -> None:  # noqa: FBT001
     random = Random(20 + rtu)
-    async with CountingServer(rtu, (1,)) as server, FaultProxy(server.port, random, rtu=rtu, timeout_s=TIMEOUT_S) as proxy:
-        async with running(source_of(1, proxy, rtu, Buses())) as (emit,):
-            delays = []
-            for _ in range(6):
-                proxy.share = 0.5
-                await asyncio.sleep(random.uniform(1.0, 1.3))
-                proxy.share = 0.0
-                delays.append(await recovery_s(emit))
-                await asyncio.sleep(0.1)
+    async with (
+        CountingServer(rtu, (1,)) as server,
+        FaultProxy(server.port, random, rtu=rtu, timeout_s=TIMEOUT_S) as proxy,
+        running(source_of(1, proxy, rtu, Buses())) as (emit,),
+    ):
+        delays = []
+        for _ in range(5):
+            proxy.share = 0.5
+            await asyncio.sleep(random.uniform(1.0, 1.3))
+            proxy.share = 0.0
+            delays.append(await recovery_s(emit))
+            await asyncio.sleep(0.1)
     check_values(server, 1, emit.points)
     assert set(proxy.done) == set(proxy.kinds), "every fault occurred"
     assert sum(p.quality is Quality.GOOD for p in emit.points) > 100
@@ -122,7 +125,70 @@ async def recovery_s(emit: Recorder) -> float:
     """Seconds until every tag has a good value that was read after now."""
     now_ns, at = system_clock(), len(emit.points)
     await eventually(
-        lambda: {p.tag for p in emit.points[at:] if p.quality is Quality.GOOD and p.time_ns >= now_ns}
-        == {t.id for t in TAGS}
+        lambda: (
+            {p.tag for p in emit.points[at:] if p.quality is Quality.GOOD and p.time_ns >= now_ns}
+            == {t.id for t in TAGS}
+        )
     )
     return (system_clock() - now_ns) / 1e9
+
+
+async def test_one_dead_unit_among_eight() -> None:
+    """The dead one takes half a cycle of the bus each time that it is asked (time-out, then silence on the line)."""
+    poll_s, units = 4 * TIMEOUT_S, tuple(range(1, 9))
+    async with (
+        CountingServer(rtu=True, units=units) as server,
+        FaultProxy(server.port, Random(1), rtu=True, timeout_s=TIMEOUT_S) as proxy,
+        running(*sources_on_one_bus(proxy, units, poll_s)) as recorders,
+    ):
+        await eventually(lambda: all(r.of("r0") for r in recorders))
+        proxy.choose = lambda unit: Fault.SILENT if unit == 4 else None
+        began_ns, asked_before = system_clock(), len(proxy.requests)
+        await asyncio.sleep(6.0)
+        cycles = int((system_clock() - began_ns) / 1e9 / poll_s)
+        probes = [at for at, unit in proxy.requests[asked_before:] if unit == 4]
+        counted = {
+            unit: sum(p.quality is Quality.GOOD and p.time_ns > began_ns for p in recorder.of("r0"))
+            for unit, recorder in zip(units, recorders, strict=True)
+        }
+        proxy.choose = lambda _unit: None
+        await eventually(lambda: recorders[3].points[-1].quality is Quality.GOOD)
+    assert counted.pop(4) == 0
+    assert min(counted.values()) >= 0.95 * cycles, (counted, cycles)
+    assert 4 <= len(probes) <= 8
+    assert min(b - a for a, b in pairwise(probes[2:])) > 2 * poll_s, "rare, one at a time"
+    for unit, recorder in zip(units, recorders, strict=True):
+        check_values(server, unit, recorder.points)
+
+
+def sources_on_one_bus(proxy: FaultProxy, units: tuple[int, ...], poll_s: float = POLL_S) -> list[ModbusSource]:
+    buses = Buses()
+    return [source_of(unit, proxy, True, buses, poll_s=poll_s) for unit in units]
+
+
+async def test_sources_of_one_endpoint_share_one_connection() -> None:
+    async with (
+        CountingServer(rtu=True, units=(1, 2, 3)) as server,
+        FaultProxy(server.port, Random(1), rtu=True) as proxy,
+    ):
+        async with running(*sources_on_one_bus(proxy, (1, 2, 3))) as recorders:
+            await eventually(lambda: all(len(r.of("r0")) >= 5 for r in recorders))
+        assert proxy.connections == 1
+        assert {unit for _, unit in proxy.requests} == {1, 2, 3}
+        order = [unit for _, unit in proxy.requests]
+        assert max(abs(order.count(u) - order.count(1)) for u in (2, 3)) <= 3, "each in its turn"
+
+
+async def test_on_rtu_a_time_out_opens_the_link_again() -> None:
+    async with (
+        CountingServer(rtu=True, units=(1,)) as server,
+        FaultProxy(server.port, Random(1), rtu=True, timeout_s=TIMEOUT_S) as proxy,
+        running(source_of(1, proxy, True, Buses())) as (emit,),
+    ):
+        await eventually(lambda: emit.points)
+        answers = iter([Fault.LATE])
+        proxy.choose = lambda _unit: next(answers, None)
+        await eventually(lambda: proxy.connections == 2)
+        await recovery_s(emit)
+    check_values(server, 1, emit.points)
+    assert next(p.quality for p in emit.points if p.quality < Quality.UNCERTAIN) is Quality.BAD_TIMEOUT

@@ -79,6 +79,8 @@ class Bus:
         """The answer to one question, asked when it is its turn. Returns at once for a unit known to be dead."""
         breaker = self._breakers.setdefault(member.unit, Breaker(self._random))
         async with self._lock:
+            if not self._members:
+                return lost("the source is stopped")
             asked = time.monotonic()
             if wait_s := breaker.wait_s(asked):
                 return replace(no_answer(f"no answer for some time; asked again in {wait_s:.0f} s"), asked=False)

@@ -15,6 +15,7 @@ from gateway.sources.modbus.bus import Bus, Member
 from gateway.sources.modbus.healing import Healing, Refusal
 from gateway.sources.modbus.replies import Failure
 from gateway.sources.modbus.signals import Reading, Signals
+from gateway.sources.modbus.writing import write_tag
 from plant.clock import Clock
 from plant.config import AnyModbusSource
 from plant.connections import Fault, Link, SourceStatus
@@ -164,6 +165,10 @@ class ModbusSource:
         for key in old.values():
             self._schedule.remove(key)
             del self._readings[key]
+
+    async def write(self, tag: Tag, value: float) -> tuple[float | None, float]:
+        """Writes one of its tags, if that is allowed; see writing.py."""
+        return await write_tag(self._bus, self._member, tag, value)
 
     def _set_link(self, link: Link) -> None:
         if link is not self._link:
