@@ -39,6 +39,7 @@ async def writing(port: int, folder: Path, tags: dict[str, Any] | None = None) -
     source = {"type": "modbus-tcp", "host": "127.0.0.1", "port": port, "poll_s": 0.1, "timeout_s": 0.2}
     historian: Any = RecordingHistorian()
     async with Gateway(plant({"plc": source}, tags or TAGS), historian, folder) as running:
+        await eventually(lambda: running.sources()[0].link in (Link.CONNECTED, Link.DISCONNECTED))
         yield running
 
 
@@ -49,7 +50,6 @@ def records(folder: Path) -> list[dict[str, Any]]:
 async def test_written_read_back_and_on_record(tmp_path: Path) -> None:
     async with running_device() as device, writing(device.port, tmp_path) as gw:
         await device.set(3, 20)
-        await eventually(lambda: gw.sources()[0].link is Link.CONNECTED)
         assert await gw.write("m.speed", -12.5, who="anna") == -12.5
         assert await gw.write("m.ratio", 3.5, who="anna") == 3.5
         assert device.writes == [(6, 3, 1), (16, 4, 2)]

@@ -1,7 +1,7 @@
 /* A Modbus server on libmodbus, unit 1, for one connection after the other: `server PORT`.
  *
  * Holding registers 0 … 15 hold the float 1.5 and the int32 -123456789 in the orders ABCD, CDAB, BADC, DCBA:
- * put there by libmodbus' own functions, so that the byte orders are another program's idea of them.
+ * written word by word, for modbus_set_float_abcd and its sisters changed their meaning between 3.1.6 and 3.1.7.
  * Holding registers from 100 on: their own address. Coil n and discrete input n: 1 where n divides by 3.
  * Input registers: 5000 + address. 200 of each; what lies beyond is exception 2.
  * The port is written to stdout once the server listens; it ends when stdin is closed.
@@ -12,13 +12,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { CELLS = 200 };
 
-static void fill_int32(int32_t value, uint16_t *at)
+static void fill_orders(uint32_t bits, uint16_t *at)
 {
-    const uint32_t bits = (uint32_t) value;
     const uint16_t high = (uint16_t) (bits >> 16), low = (uint16_t) bits;
     const uint16_t words[4][2] = {{high, low}, {low, high}, {high, low}, {low, high}};
     for (int order = 0; order < 4; order++) {
@@ -36,11 +36,11 @@ static void fill(modbus_mapping_t *map)
         map->tab_registers[i] = (uint16_t) i;
         map->tab_input_registers[i] = (uint16_t) (5000 + i);
     }
-    modbus_set_float_abcd(1.5f, map->tab_registers);
-    modbus_set_float_cdab(1.5f, map->tab_registers + 2);
-    modbus_set_float_badc(1.5f, map->tab_registers + 4);
-    modbus_set_float_dcba(1.5f, map->tab_registers + 6);
-    fill_int32(-123456789, map->tab_registers + 8);
+    const float number = 1.5f;
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    fill_orders(bits, map->tab_registers);
+    fill_orders((uint32_t) -123456789, map->tab_registers + 8);
 }
 
 static int readable(int fd) /* 0 when stdin was closed */
