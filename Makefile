@@ -14,7 +14,7 @@ demo: $(VENV)/run.ok ## Install on first use, start the demo and open its page (
 	@$(BIN)/testbed demo $(ARGS)
 
 test: $(VENV)/dev.ok ## Run all tests (ARGS="-k oee" to choose)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev.ok ## Lint, types, import arrows
 	@$(BIN)/ruff check .
@@ -54,7 +54,7 @@ define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(if $(UV),--without-pip,) $(VENV)
 	@echo "Installing the locked dependencies of $(1) …"
 	@if [ -n "$(UV)" ]; then \
-	  $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $(1) && \
+	  $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(1) && \
 	  $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) && \

@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -60,26 +61,26 @@ def _rest(process: subprocess.Popen[bytes], url: str) -> list[tuple[str, str]]:
     before, rows_before, at = [p.cpu_times() for p in family], _rows(url), time.monotonic()
     time.sleep(WATCH_S)
     passed = time.monotonic() - at
-    figures = []
-    total = 0.0
+    share: Counter[str] = Counter()
+    memory: Counter[str] = Counter()
     for p, b in zip(family, before, strict=True):
         now = p.cpu_times()
-        share = 100 * (now.user + now.system - b.user - b.system) / passed
-        total += share
-        figures.append((f"CPU at rest, {_role(p)}", f"{share:.1f} % of one core"))
-    figures.append(("CPU at rest, all processes", f"{total:.1f} % of one core"))
-    memory = {_role(p): p.memory_full_info().pss / 1e6 for p in family}
+        share[_role(p)] += 100 * (now.user + now.system - b.user - b.system) / passed
+        memory[_role(p)] += p.memory_full_info().pss / 1e6
+    figures = [(f"CPU at rest, {role}", f"{part:.1f} % of one core") for role, part in share.items()]
+    figures.append(("CPU at rest, all processes", f"{share.total():.1f} % of one core"))
     figures += [(f"memory, {role}", f"{size:.0f} MB") for role, size in memory.items()]
-    figures.append(("memory, all processes", f"{sum(memory.values()):.0f} MB"))
+    figures.append(("memory, all processes", f"{memory.total():.0f} MB"))
     figures.append(("points stored", f"{(_rows(url) - rows_before) / passed:.1f} points/s"))
     return figures
 
 
 def _role(process: psutil.Process) -> str:
-    command = " ".join(process.cmdline())
+    """The processes as a reader knows them; helpers of the broker count with it."""
+    command = process.cmdline()
     if "simulators" in command:
         return "shop floor"
-    return "broker" if "mosquitto" in process.name() else "system"
+    return "system" if "testbed" in command else "broker"
 
 
 @contextmanager

@@ -100,7 +100,8 @@ def test_a_file_that_is_fine(tmp_path: Path) -> None:
          "exclude each other", "Keep one"),
         ("type: uint32", "type: uint32, report: {deadband_percent: 1}", "machines.cnc-1.tags.count", "valid range",
          "low and high"),
-        ("type: uint32", "type: uint32, write: {low: 2, high: 1}", "machines.cnc-1.tags.count.write", "above high", "Swap"),
+        ("type: uint32", "type: uint32, write: {low: 2, high: 1}", "machines.cnc-1.tags.count.write", "above high",
+         "Swap"),
         ("type: uint32", "type: bcd32, write: {low: 1, high: 2}", "machines.cnc-1.tags.count", "whole numbers",
          "Remove write"),
         ("holding:2", "input:2, write: {low: 1, high: 2}", "machines.cnc-1.tags.count", "only be read", "holding"),
@@ -129,8 +130,9 @@ def test_each_mistake(tmp_path: Path, old: str, new: str, field: str, wrong: str
 @pytest.mark.parametrize(
     ("sources", "field", "wrong"),
     [
-        ("{a: {type: modbus-tcp, host: h, unit: 1}, plc: {type: modbus-rtu-tcp, host: h, unit: 2}}", "type", "modbus-tcp"),
-        ("{a: {type: modbus-rtu, device: COM1}, plc: {type: modbus-rtu, device: COM1, baudrate: 9600}}", "baudrate", "19200"),
+        ("{a: {type: modbus-tcp, host: h}, plc: {type: modbus-rtu-tcp, host: h, unit: 2}}", "type", "modbus-tcp"),
+        ("{a: {type: modbus-rtu, device: COM1}, plc: {type: modbus-rtu, device: COM1, baudrate: 9600}}", "baudrate",
+         "19200"),
     ],
 )  # fmt: skip
 def test_sources_of_one_endpoint_agree(tmp_path: Path, sources: str, field: str, wrong: str) -> None:

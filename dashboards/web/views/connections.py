@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from dashboards.web.advice import source_advice, tag_advice
 from dashboards.web.i18n import DASH, Language
 from dashboards.web.icons import icon
 from dashboards.web.markup import Child, Markup, h, join
 from dashboards.web.parts import advice_notice, age, figure, live, notice, tone_chip
 from dashboards.web.site import View
-from dashboards.web.views.machine import quality, value
-from dashboards.web.words import FAULT_WORDS, KIND_WORDS, LINK_ICONS, LINK_TONES, LINK_WORDS, advice, tag_advice
+from dashboards.web.views.signals import quality, signal_cells, value
+from dashboards.web.words import FAULT_WORDS, KIND_WORDS, LINK_ICONS, LINK_TONES, LINK_WORDS
 from plant.assets import Machine
+from plant.clock import MINUTE
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
 from plant.historian.base import HistorianHealth
 from plant.tags import Tag
@@ -20,6 +22,7 @@ Tags = Mapping[str, Tag]
 Limits = Mapping[str, float | None]
 
 _RAW_LENGTH = 60
+_PATIENCE_NS = 15 * MINUTE
 
 
 def page(
@@ -65,40 +68,35 @@ def fragments(
     sources: Sequence[SourceStatus],
     outbox: OutboxStatus | None,
     store: HistorianHealth,
-    machines: Sequence[Machine],
-    limits: Limits,
+    tags: Tags,
     view: View,
     now_ns: int,
 ) -> dict[str, Markup]:
     """What changes from second to second, by live key."""
     t = view.t
-    tags = {tag.id: tag for machine in machines for tag in machine.tags}
-    names = {machine.id: machine.name for machine in machines}
     found = {"summary": summary(sources, t), "store": store_body(outbox, store, t, now_ns)}
     for one in sources:
         found[f"source-{one.name}"] = source_head(one, t, now_ns)
         found[f"trouble-{one.name}"] = trouble(one, t, now_ns)
         found[f"count-{one.name}"] = tag_count(one, t)
-        found |= {
-            f"tag-{one.name}-{status.tag}": tag_cells(status, tags, names, limits, one, t, now_ns)
-            for status in one.tags
-        }
+        for status in one.tags:
+            tag = tags.get(status.tag)
+            found[f"value-{status.tag}"] = value(tag, status.last, t)
+            found[f"quality-{status.tag}"] = quality(status.last, t)
+            found[f"raw-{status.tag}"] = raw(status, tag, t)
     return found
 
 
 def summary(sources: Sequence[SourceStatus], t: Language) -> Markup:
+    """2 of 3 sources deliver · 1 needs a look."""
     if not sources:
         return Markup("")
     good = sum(one.link is Link.CONNECTED and one.fault is Fault.NONE for one in sources)
     bad = sum(one.link in (Link.DISCONNECTED, Link.FAILING) for one in sources)
-    said = [
-        h("span", t("{n} of {m} sources deliver", n=good, m=len(sources)), class_="said"),
-        bad > 0
-        and h(
-            "span", h("span", t.plural("{n} needs a look", "{n} need a look", bad), class_="attention"), class_="said"
-        ),
-    ]
-    return join(said)
+    said: list[Child] = [t("{n} of {m} sources deliver", n=good, m=len(sources))]
+    if bad:
+        said.append(h("span", t.plural("{n} needs a look", "{n} need a look", bad), class_="attention"))
+    return join([h("span", part, class_="said") for part in said])
 
 
 def source(one: SourceStatus, tags: Tags, names: Mapping[str, str], limits: Limits, t: Language, now_ns: int) -> Markup:
@@ -106,16 +104,16 @@ def source(one: SourceStatus, tags: Tags, names: Mapping[str, str], limits: Limi
     titles = [
         h("th", name, scope="col", class_="num" if number else None)
         for name, number in (
-            (t("Machine"), False),
             (t("Signal"), False),
             (t("Value"), True),
             (t("Quality of the value"), False),
             (t("Age"), True),
+            (t("Machine"), False),
             (t("Raw → value"), False),
         )
     ]
     rows = [
-        live(f"tag-{one.name}-{status.tag}", tag_cells(status, tags, names, limits, one, t, now_ns), "tr")
+        h("tr", tag_cells(status, tags.get(status.tag), names, limits.get(status.tag), t, now_ns))
         for status in one.tags
     ]
     table = h("table", h("thead", h("tr", titles)), h("tbody", rows)) if rows else no_tags(t)
@@ -144,18 +142,15 @@ def no_tags(t: Language) -> Markup:
 
 
 def tag_count(one: SourceStatus, t: Language) -> Markup:
-    faults = sum(status.fault is not Fault.NONE for status in one.tags)
-    return join(
-        [
-            h("span", t.plural("{n} tag", "{n} tags", len(one.tags)), class_="said"),
-            faults > 0
-            and h(
-                "span",
-                h("span", t.plural("{n} with a fault", "{n} with a fault", faults), class_="attention"),
-                class_="said",
-            ),
-        ]
-    )
+    """18 tags · 1 with a fault · 3 wait for their first value."""
+    faults = sum(status.fault not in (Fault.NONE, Fault.NO_DATA) for status in one.tags)
+    waiting = sum(status.fault is Fault.NO_DATA for status in one.tags)
+    said: list[Child] = [t.plural("{n} tag", "{n} tags", len(one.tags))]
+    if faults:
+        said.append(h("span", t.plural("{n} with a fault", "{n} with a fault", faults), class_="attention"))
+    if waiting:
+        said.append(t.plural("{n} waits for its first value", "{n} wait for their first value", waiting))
+    return join([h("span", part, class_="said") for part in said])
 
 
 def source_head(one: SourceStatus, t: Language, now_ns: int) -> Markup:
@@ -196,19 +191,24 @@ def errors(one: SourceStatus, t: Language) -> Markup:
 
 def trouble(one: SourceStatus, t: Language, now_ns: int) -> Markup:
     """What happened, since when, and the next step; then the tags that fail by themselves."""
-    found = advice(one, t)
+    found = source_advice(one, t)
     notes = []
     if found is not None:
         since = t("Since {time}.", time=t.moment(one.since_ns, now_ns)) + " "
         notes.append(advice_notice("bad" if one.link is Link.DISCONNECTED else "warn", found, since))
+    long_since = now_ns - one.since_ns > _PATIENCE_NS  # some topics speak once per part
     by_fault: dict[tuple[Fault, str], list[str]] = {}
     for status in one.tags:
-        if status.fault not in (Fault.NONE, one.fault):
+        if status.fault not in (Fault.NONE, one.fault) and (status.fault is not Fault.NO_DATA or long_since):
             by_fault.setdefault((status.fault, status.detail), []).append(status.tag)
     for (fault, detail), tag_ids in by_fault.items():
         said = tag_advice(fault, detail, one, t)
         if said is not None:
-            notes.append(advice_notice("warn", said, h("span", h("code", _list(tag_ids)), ": ")))
+            notes.append(
+                advice_notice(
+                    "info" if fault is Fault.NO_DATA else "warn", said, h("span", h("code", _list(tag_ids)), ": ")
+                )
+            )
     return join(notes)
 
 
@@ -217,30 +217,25 @@ def _list(names: Sequence[str]) -> str:
 
 
 def tag_cells(
-    status: TagStatus,
-    tags: Tags,
-    names: Mapping[str, str],
-    limits: Limits,
-    one: SourceStatus,
-    t: Language,
-    now_ns: int,
+    status: TagStatus, tag: Tag | None, names: Mapping[str, str], limit_s: float | None, t: Language, now_ns: int
 ) -> Markup:
-    tag = tags.get(status.tag)
     machine_id, _, name = status.tag.partition(".")
-    shown = value(tag, status.last, t) if tag is not None else figure(DASH)
-    raw = status.raw if len(status.raw) <= _RAW_LENGTH else status.raw[:_RAW_LENGTH] + "…"
-    decoded = h("span", h("code", raw, title=status.raw), " → ", shown) if raw else h("span", DASH, class_="muted")
-    seen = status.last.time_ns if status.last is not None else None
     return join(
         [
-            h("td", names.get(machine_id, machine_id)),
             h("th", tag.label_in(t.code) if tag is not None else name, scope="row", title=status.tag),
-            h("td", shown, class_="num"),
-            h("td", quality(status.last, t)),
-            h("td", age(seen, now_ns, t, limits.get(status.tag)), class_="num"),
-            h("td", decoded, class_="raw"),
+            signal_cells(status.tag, tag, status.last, limit_s, t, now_ns),
+            h("td", names.get(machine_id, machine_id)),
+            live(f"raw-{status.tag}", raw(status, tag, t), "td", class_="raw"),
         ]
     )
+
+
+def raw(status: TagStatus, tag: Tag | None, t: Language) -> Markup:
+    """What came over the wire, and what became of it."""
+    if not status.raw:
+        return h("span", DASH, class_="muted")
+    short = status.raw if len(status.raw) <= _RAW_LENGTH else status.raw[:_RAW_LENGTH] + "…"
+    return h("span", h("code", short, title=status.raw), " → ", value(tag, status.last, t))
 
 
 def store_body(outbox: OutboxStatus | None, store: HistorianHealth, t: Language, now_ns: int) -> Markup:
