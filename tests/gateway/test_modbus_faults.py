@@ -179,14 +179,15 @@ async def test_sources_of_one_endpoint_share_one_connection() -> None:
         assert max(abs(order.count(u) - order.count(1)) for u in (2, 3)) <= 3, "each in its turn"
 
 
-async def test_on_rtu_a_time_out_opens_the_link_again() -> None:
+@pytest.mark.parametrize("fault", [Fault.LATE, Fault.SILENT])
+async def test_on_rtu_a_time_out_opens_the_link_again(fault: Fault) -> None:
     async with (
         CountingServer(rtu=True, units=(1,)) as server,
         FaultProxy(server.port, Random(1), rtu=True, timeout_s=TIMEOUT_S) as proxy,
         running(source_of(1, proxy, True, Buses())) as (emit,),
     ):
         await eventually(lambda: emit.points)
-        answers = iter([Fault.LATE])
+        answers = iter([fault])
         proxy.choose = lambda _unit: next(answers, None)
         await eventually(lambda: proxy.connections == 2)
         await recovery_s(emit)

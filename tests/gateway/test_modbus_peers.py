@@ -26,6 +26,7 @@ from tests.gateway.support import Recorder, eventually, tag
 from tests.gateway.test_modbus import polling
 from tests.processes import free_port
 
+_ONE_REPLY = 7  # bytes: unit, function, byte count, one register, CRC
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
 
 
@@ -102,9 +103,10 @@ class Line:
     def hold(self) -> None:
         self.held = b""
 
-    def release(self) -> None:
+    def release(self, count: int) -> None:
+        """Lets the first `count` bytes through; the rest is lost."""
         held, self.held = self.held, None
-        self._answer(held or b"")
+        self._answer((held or b"")[:count])
 
     def _answer(self, data: bytes) -> None:
         if self.held is None:
@@ -172,7 +174,10 @@ async def test_units_on_a_serial_line() -> None:
 
 
 async def test_a_late_reply_on_a_serial_line_is_never_taken_for_an_answer() -> None:
-    """Two blocks of one length: only the register address, which no reply carries, tells their replies apart."""
+    """Two blocks of one length: only the register address, which no reply carries, tells their replies apart.
+
+    The first one's reply comes after its time-out, when the second one would be waiting for its own.
+    """
     tags = [tag(f"r{a}", type="uint16", address=f"holding:{a}") for a in (0, 30)]
     with serial_line() as line:
         async with serial_devices(line.ends[1], 1), serial_sources(line.ends[0], tags, 1) as ((source, emit),):
@@ -181,7 +186,7 @@ async def test_a_late_reply_on_a_serial_line_is_never_taken_for_an_answer() -> N
                 line.hold()
                 await eventually(lambda: line.held)
                 await asyncio.sleep(delay_s)
-                line.release()
+                line.release(_ONE_REPLY)
                 at = len(emit.points)
                 await eventually(
                     lambda at=at: {p.tag for p in emit.points[at:] if p.value is not None} == {"m.r0", "m.r30"}
