@@ -15,7 +15,7 @@ from plant.errors import ConnectionLostError
 from plant.tags import Table
 
 _NEXT_STEPS = {
-    Fault.REFUSED: "Nobody listens on that port: is it the right address, is Modbus TCP switched on in the device, "
+    Fault.REFUSED: "Nobody listens there: is it the right address, is Modbus TCP switched on in the device, "
     "is the port another one than 502?",
     Fault.TIMEOUT: "Nobody answers at that address: is the device on, its cable in, its address in your network? "
     "A firewall between swallows packets the same way.",
@@ -64,7 +64,7 @@ class Device:
         if failure is not None:
             self._close()
             raise ConnectionLostError(
-                f"{self.endpoint} cannot be reached: {failure.detail}.",
+                f"No connection: {failure.detail}.",
                 next_step=_NEXT_STEPS.get(failure.fault, "Check its address and its cable."),
             )
         return connection

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from plant.tags import Table, parse_address
+from plant.tags import Table, Tag, parse_address
 
 _MODICON = {Table.COIL: 0, Table.DISCRETE: 1, Table.INPUT: 3, Table.HOLDING: 4}
 
@@ -19,38 +20,48 @@ def one_based(table: Table, address: int) -> str:
     return f"{_MODICON[table]}{address + 1:0{digits}d}"
 
 
-def parse_listed(text: str) -> tuple[Table | None, int]:
-    """What stands in the device's list: a bare number (table unknown), or any form that plant.yaml takes.
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An address as the device's list has it. `number` as written: of a Modicon form without its first digit."""
 
-    Raises ValueError.
+    written: str
+    table: Table | None
+    number: int
 
-    >>> parse_listed("13"), parse_listed("input:12") == parse_listed("30013")
-    ((None, 13), True)
-    """
-    if text.isdecimal() and len(text) < 5:
-        return None, int(text)
-    return parse_address(text)
+    @classmethod
+    def parse(cls, text: str) -> Listed:
+        """A bare number of the list (table unknown), or a form that plant.yaml takes. Raises ValueError.
+
+        >>> Listed.parse("13"), Listed.parse("30013").number, Listed.parse("input:13").number
+        (Listed(written='13', table=None, number=13), 13, 13)
+        """
+        if text.isdecimal() and len(text) < 5:
+            return cls(text, None, int(text))
+        table, address = parse_address(text)
+        return cls(text, table, address + text.isdecimal())
+
+    def distance(self, tag: Tag) -> int | None:
+        """The tag's address on the wire less the number of the list; None in another table."""
+        table, address = tag.modbus_address
+        return address - self.number if self.table in (None, table) else None
 
 
-def base_hint(listed: int, found: Sequence[int]) -> str:
-    """Whether the list counts from 0 or from 1, told by where the best candidates stand (best first).
+_HINTS = {
+    -1: "one below the number in your list: the list counts from 1. Subtract 1 from its numbers (of a form such as "
+    "40001 plant.yaml takes care by itself).",
+    0: "the very number in your list: the list counts from 0. Write its numbers as table:number (holding:12); a form "
+    "such as 40012 would be one too low.",
+    1: "one above the number in your list: add 1 to its numbers.",
+}
 
-    >>> base_hint(13, [12])
-    'It stands at 12, one below the 13 of your list: the list counts from 1. Subtract 1 from every address of it.'
-    >>> base_hint(12, [12])
-    'It stands where your list says: the list counts from 0, write its addresses as they are.'
-    """
-    for at in found:
-        if at == listed:
-            return "It stands where your list says: the list counts from 0, write its addresses as they are."
-        if at == listed - 1:
-            return (
-                f"It stands at {at}, one below the {listed} of your list: the list counts from 1. "
-                "Subtract 1 from every address of it."
-            )
-        if at == listed + 1:
-            return f"It stands at {at}, one above the {listed} of your list: add 1 to every address of it."
-    return f"None of the best candidates stands at {listed} or beside it: is it the right table, unit and value?"
+
+def base_hint(listed: Listed, tags: Sequence[Tag]) -> str:
+    """Whether the list counts from 0 or from 1, told by where the best candidates stand (best first)."""
+    for tag in tags:
+        distance = listed.distance(tag)
+        if distance in (-1, 0, 1):
+            return f"Your list says {listed.written}; it stands at {tag.address}, {_HINTS[distance]}"
+    return f"No candidate stands at {listed.written} or beside it: is it the right table, unit and value?"
 
 
 def texts(registers: Sequence[int], shortest: int = 4) -> Iterator[tuple[int, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -131,3 +132,44 @@ def modbus(
     check_wanted(wanted)
     source = {"type": "modbus-tcp", "host": host, "port": port}
     asyncio.run(probe(Device(host, port, timeout), source, wanted, Console(highlight=False), Console(stderr=True)))
+
+
+_MQTT_EXAMPLES = """[bold]Examples[/]
+
+testbed probe mqtt 192.168.0.20
+
+testbed probe mqtt 192.168.0.20:1883 --topic 'hall-a/#' --seconds 60 --save plant.yaml
+
+MQTT_PASSWORD=… testbed probe mqtt broker.local --user reader
+"""
+
+
+@app.command(epilog=_MQTT_EXAMPLES)
+def mqtt(
+    broker: Annotated[str, typer.Argument(metavar="HOST[:PORT]", help="The broker; port 1883 unless given.")],
+    topic: Annotated[str, typer.Option(metavar="'#'", help="Topics to listen to; + and # are allowed.")] = "#",
+    seconds: Annotated[float, typer.Option(min=0.5, max=3600, help="How long to listen.")] = 10.0,
+    user: Annotated[
+        str | None,
+        typer.Option(help="User name; its password comes from the environment: MQTT_PASSWORD.", show_default=False),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save the plant.yaml there.", show_default=False)
+    ] = None,
+) -> None:
+    """Find out what a broker carries: topics, payloads, and the tags that follow from them.
+
+    Only subscribes: nothing is published, no session stays behind. Stop with Ctrl-C at any moment.
+    """
+    from gateway.probe.mqtt import BrokerProbe, Login
+    from testbed.probe import mqtt as steps
+    from testbed.probe import parse
+    from testbed.probe.output import check_new
+
+    host, port = parse.endpoint(broker, 1883)
+    check_new(save)
+    source: dict[str, object] = {"type": "mqtt", "host": host, "port": port}
+    if user is not None:
+        source |= {"username": user, "password": "${MQTT_PASSWORD}"}
+    listener = BrokerProbe(host, port, topic, Login(user, os.environ.get("MQTT_PASSWORD") if user else None))
+    asyncio.run(steps.probe(listener, seconds, source, save, Console(highlight=False), Console(stderr=True)))

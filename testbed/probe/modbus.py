@@ -14,14 +14,14 @@ from rich.markup import escape
 from gateway.probe.advice import Measured, advise
 from gateway.probe.device import Device
 from gateway.probe.expected import Expected
-from gateway.probe.hints import base_hint, texts
+from gateway.probe.hints import Listed, base_hint, texts
 from gateway.probe.modbus import Found, Presence, Unit, measure, read_window, scan_table, scan_units, watch
 from gateway.probe.ranges import Span
 from gateway.probe.ranking import Candidate, find_text, rank
 from gateway.probe.readings import Readings
 from plant.errors import DeviceError, UserInputError
 from plant.tags import Table, Tag
-from testbed.probe.output import print_tags
+from testbed.probe.output import check_new, print_tags
 from testbed.probe.tables import candidates_table, found_table, narrow_table, units_table, wide_table
 
 _SHOWN = 16
@@ -40,7 +40,7 @@ class Wanted:
     within_s: float
     expect: str | None = None
     tolerance: float | None = None
-    listed: tuple[Table | None, int] | None = None
+    listed: Listed | None = None
     watch_s: float = 0.0
     show: Span | None = None
     every: bool = False
@@ -184,7 +184,7 @@ async def _expected(device: Device, found: Sequence[Found], wanted: Wanted, at_o
             if wanted.watch_s:
                 rows = await watch(device, one.unit, one.table, span, at_once, wanted.watch_s, first)
             candidates += rank(Readings(one.table, span.start, span.count), rows, expected)
-    best = sorted(candidates, key=lambda candidate: candidate.key)[:_BEST]
+    best = sorted(candidates, key=lambda candidate: (not _as_listed(candidate.tag, wanted), candidate.key))[:_BEST]
     chosen = [candidate.tag for candidate in best] or strings
     if not chosen:
         raise DeviceError(
@@ -224,14 +224,16 @@ async def _explain(
 def _hint(wanted: Wanted, best: Sequence[Candidate], chosen: Sequence[Tag]) -> str:
     table, at = chosen[0].modbus_address
     if wanted.listed is not None:
-        listed_table, listed = wanted.listed
-        tags = [candidate.tag for candidate in best if candidate.misfit == 0] or chosen
-        places = [tag.modbus_address for tag in tags]
-        return base_hint(listed, [place for space, place in places if listed_table in (None, space)])
+        return base_hint(wanted.listed, [candidate.tag for candidate in best] or chosen)
     return (
         f"Is your device's list 1-based? Then it calls {table.value}:{at} number {at + 1}. "
         "Say what it calls it (--address) and the probe tells which."
     )
+
+
+def _as_listed(tag: Tag, wanted: Wanted) -> bool:
+    """Whether it stands where the device's list says, give or take one: that is as good as a digit that fits."""
+    return wanted.listed is None or wanted.listed.distance(tag) in (-1, 0, 1)
 
 
 def _within(one: Span, other: Span) -> Span | None:
@@ -244,7 +246,7 @@ def _progress(console: Console, what: str, total: int | None) -> Iterator[Callab
     """A line that lives while something takes time; nothing of it stays, and none of it goes to a file."""
     from rich.progress import Progress
 
-    with Progress(console=console, transient=True) as bar:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
 
         def step(detail: str) -> None:
@@ -259,7 +261,4 @@ def check_wanted(wanted: Wanted) -> None:
         raise UserInputError("--watch needs a value to look for.", next_step="Add --expect 23.5, for example.")
     if wanted.listed and wanted.expect is None:
         raise UserInputError("--address needs a value to look for.", next_step="Add --expect 23.5, for example.")
-    if wanted.save is not None and wanted.save.exists():
-        raise UserInputError(
-            f"{wanted.save} exists already; the probe overwrites nothing.", next_step="Give another name to --save."
-        )
+    check_new(wanted.save)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from gateway.probe.snippet import plant_yaml, tag_list_csv
-from plant.errors import ResourceError
+from plant.errors import ResourceError, UserInputError
 from plant.tags import Tag
 
 
@@ -35,6 +35,12 @@ def print_tags(
         except OSError as error:
             raise ResourceError(f"{save} cannot be written: {error}.", next_step="Give another --save.") from None
         err.print(f"Saved. Next: testbed check {escape(str(save))}")
+
+
+def check_new(save: Path | None) -> None:
+    """Raises UserInputError when the file is there: the probe overwrites nothing. To be asked before the work."""
+    if save is not None and save.exists():
+        raise UserInputError(f"{save} exists already; nothing is overwritten.", next_step="Give another --save.")
 
 
 def _plain(out: Console, text: str) -> None:

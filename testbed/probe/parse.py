@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from gateway.probe.hints import parse_listed
+from gateway.probe.hints import Listed
 from gateway.probe.ranges import Span
 from gateway.probe.readings import new_tag
 from plant.errors import UserInputError
-from plant.tags import DataType, Table, Tag
+from plant.tags import DataType, Table, Tag, parse_address
 
 _LAST = 0xFFFF
 
@@ -55,10 +55,10 @@ def tables(text: str) -> tuple[Table, ...]:
     return (Table.HOLDING, Table.INPUT, Table.COIL, Table.DISCRETE) if text == "all" else (Table(text),)
 
 
-def listed(text: str) -> tuple[Table | None, int]:
+def listed(text: str) -> Listed:
     """An address as the device's list has it."""
     try:
-        return parse_listed(text.strip())
+        return Listed.parse(text.strip())
     except ValueError as error:
         raise UserInputError(f"{error}.", next_step="Or write the bare number of the list, such as 13.") from None
 
@@ -71,9 +71,7 @@ def choice(text: str) -> Tag:
     """
     parts = [part.strip() for part in text.split(",")]
     try:
-        table, address = parse_listed(parts[0])
-        if table is None:
-            raise ValueError(f"“{parts[0]}” says no table")
+        table, address = parse_address(parts[0])
         return new_tag(table, address, DataType(parts[1]), **_optional(parts[2:]))
     except (ValueError, IndexError, ValidationError):
         raise UserInputError(
