@@ -15,7 +15,7 @@ _EARLIEST_NS = 946_684_800 * 1_000_000_000  # as the gateway: before 2000 no clo
 _TIME_NAME = re.compile(
     r"^(.*[_-])?(timestamp|time|datetime|date_time|ts|t|epoch|sourcetime|source_time)([_-](ms|us|ns|s|utc))?$"
 )
-_PLAIN_STEP = re.compile(r"^[A-Za-z_]\w*$")
+_PLAIN_STEP = re.compile(r"(?!(parent|where|wherenot)$)[A-Za-z_][A-Za-z0-9_]*$")  # but for the words of JSONPath itself
 _MAX_ITEMS = 16
 _MAX_LEAVES = 200
 _SPARKPLUG = "spBv1.0/"
@@ -98,7 +98,7 @@ def _leaves(node: object, path: str, key: str) -> Iterator[Leaf]:
 
 
 def _step(name: str) -> str:
-    if _PLAIN_STEP.match(name):
+    if _PLAIN_STEP.fullmatch(name):
         return f".{name}"
     escaped = name.replace("\\", "\\\\").replace("'", "\\'")
     return f"['{escaped}']"

@@ -100,7 +100,7 @@ def _tag(topic: Topic, leaf: Leaf, machine: str, time_path: str | None, taken: s
     inner = leaf.path.removeprefix("$")
     value_itself = not inner or inner in (".value", ".v")
     short = a_name(inner) if not value_itself else a_name(last_level)
-    long = a_name(f"{last_level}_{inner}")
+    long = a_name(f"{last_level}_{a_name(inner)}")
     name = next(n for n in _names(short, long) if f"{machine}.{n}" not in taken)
     kind = _TYPES[leaf.kind]
     unit = unit_of(leaf.key if not value_itself else last_level) if kind is DataType.NUMBER else ""
