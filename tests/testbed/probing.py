@@ -1,0 +1,63 @@
+"""A Modbus device with islands of registers, a limit per request and a pace, and a probe of it in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymodbus.constants import ExcCodes
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+from rich.console import Console
+
+from gateway.probe.device import Device
+from gateway.probe.ranges import Span
+from plant.tags import Table
+from testbed.probe.modbus import Wanted, probe
+from tests.processes import free_port
+
+
+@dataclass
+class Islands:
+    """Holding and input registers of unit 1 at `islands` (start: values), nothing between them."""
+
+    islands: Mapping[int, Sequence[int]]
+    most: int = 125
+    delay_s: float = 0.0
+    port: int = field(default_factory=free_port)
+    functions: set[int] = field(default_factory=set)
+
+    async def action(
+        self, function: int, _start: int, _address: int, count: int, _registers: list[int], _values: object
+    ) -> ExcCodes | None:
+        self.functions.add(function)
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        return ExcCodes.ILLEGAL_VALUE if count > self.most else None
+
+
+@asynccontextmanager
+async def serving(islands: Islands) -> AsyncIterator[Islands]:
+    data = [
+        SimData(start, values=list(values), datatype=DataType.REGISTERS) for start, values in islands.islands.items()
+    ]
+    server = ModbusTcpServer(SimDevice(1, data, action=islands.action), address=("127.0.0.1", islands.port))
+    await server.serve_forever(background=True)
+    try:
+        yield islands
+    finally:
+        await server.shutdown()
+
+
+async def probed(port: int, timeout_s: float = 1.0, **wanted: Any) -> str:
+    """What the probe prints."""
+    defaults = {"units": Span(1, 2), "range": Span(0, 100), "tables": (Table.HOLDING,), "within_s": 20.0}
+    out = io.StringIO()
+    source = {"type": "modbus-tcp", "host": "127.0.0.1", "port": port}
+    consoles = Console(file=out, width=160), Console(file=io.StringIO())
+    await probe(Device("127.0.0.1", port, timeout_s), source, Wanted(**(defaults | wanted)), *consoles)
+    return out.getvalue()
