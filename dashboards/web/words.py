@@ -45,6 +45,8 @@ LINK_TONES: dict[Link, str] = {
 
 KIND_WORDS = {
     "modbus-tcp": msg("Modbus TCP"),
+    "modbus-rtu-tcp": msg("Modbus RTU over TCP"),
+    "modbus-rtu": msg("Modbus RTU"),
     "mqtt": msg("MQTT"),
     "replay": msg("Recorded log"),
 }
@@ -135,6 +137,12 @@ _OTHER_EXCEPTION = msg("The device answered with an error.")
 _OTHER_STEP = msg("Look up the error in the device's manual.")
 
 
+def _exception_code(detail: str) -> str:
+    """Of “exception 2 at holding:17”: 2."""
+    words = detail.partition("exception ")[2].split()
+    return words[0] if words else ""
+
+
 def advice(source: SourceStatus, t: Language) -> Advice | None:
     """A source's fault in plain words; None where nothing is wrong."""
     return _advice(source.fault, source.detail, source.endpoint, source.kind, t)
@@ -156,6 +164,11 @@ def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) ->
                 t("Is the broker running, and is the port right (usually 1883)?")
                 if mqtt
                 else t("Is the machine on, and is the port right (usually 502)?"),
+            )
+        case Fault.UNREACHABLE if kind == "modbus-rtu":
+            return Advice(
+                t("The serial port {endpoint} cannot be opened.", endpoint=endpoint),
+                t("Is the adapter plugged in, and may this user open the port (group dialout), and nobody else has?"),
             )
         case Fault.UNREACHABLE:
             return Advice(
@@ -183,7 +196,7 @@ def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) ->
                 t("Check the unit id, and that no other program shares the connection. Nothing wrong was stored."),
             )
         case Fault.MODBUS_EXCEPTION:
-            code = "".join(filter(str.isdigit, detail))
+            code = _exception_code(detail)
             return Advice(t(_MODBUS_EXCEPTIONS.get(code, _OTHER_EXCEPTION)), t(_MODBUS_STEPS.get(code, _OTHER_STEP)))
         case Fault.DECODE:
             return Advice(

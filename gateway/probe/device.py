@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from types import TracebackType
 from typing import Self
 
 from gateway.blocks import Block
 from gateway.probe.ranges import Span
-from gateway.sources.modbus import Connection, Failure
+from gateway.sources.modbus.connection import Connection, Endpoint
+from gateway.sources.modbus.replies import Failure
+from plant.config import AnyModbusSource
 from plant.connections import Fault
 from plant.errors import ConnectionLostError
 from plant.tags import Table
@@ -26,14 +27,13 @@ _NEXT_STEPS = {
 class Device:
     """An open connection; `async with` closes it. Entering raises ConnectionLostError with what to do."""
 
-    def __init__(self, host: str, port: int, timeout_s: float) -> None:
-        self.endpoint = f"{host}:{port}"
-        self.timeout_s = timeout_s
-        self.requests = 0
-        self.faults: Counter[str] = Counter()
+    def __init__(self, source: AnyModbusSource) -> None:
+        self._endpoint = Endpoint.of(source)
+        self.endpoint = source.endpoint
+        self.timeout_s = source.timeout_s
         self.round_trip_ms = 0.0
-        self._target = (host, port, timeout_s)
         self._connection: Connection | None = None
+        self._reopened = False
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -49,17 +49,14 @@ class Device:
         connection = self._connection or await self._open()
         block = Block(unit, table, span.start, span.count, 1.0, ())
         begun = time.perf_counter()
-        reply = await connection.read(block)
+        reply = await connection.read(block, self.timeout_s)
         self.round_trip_ms = (time.perf_counter() - begun) * 1e3
-        self.requests += 1
-        if isinstance(reply, Failure):
-            self.faults[reply.detail] += 1
-            if reply.link_lost:
-                self._close()
+        if isinstance(reply, Failure) and reply.link_lost:
+            self._close()
         return reply
 
     async def _open(self) -> Connection:
-        self._connection = connection = Connection(*self._target)
+        self._connection = connection = Connection(self._endpoint, self.timeout_s)
         failure = await connection.open()
         if failure is not None:
             self._close()
@@ -67,6 +64,9 @@ class Device:
                 f"No connection: {failure.detail}.",
                 next_step=_NEXT_STEPS.get(failure.fault, "Check its address and its cable."),
             )
+        if self._endpoint.is_rtu and self._reopened:
+            await connection.quiet(self.timeout_s)  # a reply that comes late must not pass for the next one
+        self._reopened = True
         return connection
 
     def _close(self) -> None:

@@ -46,22 +46,26 @@ class Listed:
         return address - self.number if self.table in (None, table) else None
 
 
-_HINTS = {
-    -1: "one below the number in your list: the list counts from 1. Subtract 1 from its numbers (of a form such as "
-    "40001 plant.yaml takes care by itself).",
-    0: "the very number in your list: the list counts from 0. Write its numbers as table:number (holding:12); a form "
-    "such as 40012 would be one too low.",
-    1: "one above the number in your list: add 1 to its numbers.",
-}
+_MODICON_DIGITS = 5
 
 
 def base_hint(listed: Listed, tags: Sequence[Tag]) -> str:
     """Whether the list counts from 0 or from 1, told by where the best candidates stand (best first)."""
     for tag in tags:
-        distance = listed.distance(tag)
-        if distance in (-1, 0, 1):
-            return f"Your list says {listed.written}; it stands at {tag.address}, {_HINTS[distance]}"
+        if (distance := listed.distance(tag)) in (-1, 0, 1):
+            return f"Your list says {listed.written}; it stands at {tag.address}: {_meaning(listed, distance)}"
     return f"No candidate stands at {listed.written} or beside it: is it the right table, unit and value?"
+
+
+def _meaning(listed: Listed, distance: int | None) -> str:
+    """plant.yaml takes a form such as 40012 to count from 1, and holding:12 to count from 0."""
+    modicon = listed.written.isdecimal() and len(listed.written) >= _MODICON_DIGITS
+    if distance == -1:
+        then = "Write its numbers as they are" if modicon else "Subtract 1 from its numbers"
+        return f"the list counts from 1. {then}."
+    if distance == 0:
+        return f"the list counts from 0. {'Add 1 to its numbers' if modicon else 'Write its numbers as they are'}."
+    return f"the list is one lower than the device. Add {2 if modicon else 1} to its numbers."
 
 
 def texts(registers: Sequence[int], shortest: int = 4) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from gateway.probe.advice import Measured
 from gateway.probe.device import Device
 from gateway.probe.ranges import Span, find_pairs, find_spans, gaps, longest_read, merge
-from gateway.sources.modbus import Failure
+from gateway.sources.modbus.replies import Failure
 from plant.connections import Fault
 from plant.points import Quality
 from plant.tags import Table

@@ -56,6 +56,9 @@ def modbus(
         str | None, typer.Option(metavar="0-15", help="Registers to show.", rich_help_panel=_LOOK, show_default=False)
     ] = None,
     every: Annotated[bool, typer.Option("--every", help="Show unlikely numbers too.", rich_help_panel=_LOOK)] = False,
+    rtu: Annotated[
+        bool, typer.Option("--rtu", help="RTU over TCP: behind a plain serial converter.", rich_help_panel=_LOOK)
+    ] = False,
     timeout: Annotated[
         float, typer.Option(min=0.05, max=60, help="Seconds to wait for an answer.", rich_help_panel=_LOOK)
     ] = 1.0,
@@ -110,7 +113,6 @@ def modbus(
 
     Only reads (function codes 1 to 4): nothing in the device changes. Stop with Ctrl-C at any moment.
     """
-    from gateway.probe.device import Device
     from testbed.probe import parse
     from testbed.probe.modbus import Wanted, check_wanted, probe
 
@@ -130,8 +132,8 @@ def modbus(
         save=save,
     )
     check_wanted(wanted)
-    source = {"type": "modbus-tcp", "host": host, "port": port}
-    asyncio.run(probe(Device(host, port, timeout), source, wanted, Console(highlight=False), Console(stderr=True)))
+    source: dict[str, object] = {"type": "modbus-rtu-tcp" if rtu else "modbus-tcp", "host": host, "port": port}
+    asyncio.run(probe(source, timeout, wanted, Console(highlight=False), Console(stderr=True)))
 
 
 _MQTT_EXAMPLES = """[bold]Examples[/]

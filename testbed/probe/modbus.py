@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from pydantic import Field, TypeAdapter
 from rich.console import Console
 from rich.markup import escape
 
@@ -19,11 +20,13 @@ from gateway.probe.modbus import Found, Presence, Unit, measure, read_window, sc
 from gateway.probe.ranges import Span
 from gateway.probe.ranking import Candidate, find_text, rank
 from gateway.probe.readings import Readings
+from plant.config import AnyModbusSource
 from plant.errors import DeviceError, UserInputError
 from plant.tags import Table, Tag
 from testbed.probe.output import check_new, print_tags
 from testbed.probe.tables import candidates_table, found_table, narrow_table, units_table, wide_table
 
+_SOURCE: TypeAdapter[AnyModbusSource] = TypeAdapter(Annotated[AnyModbusSource, Field(discriminator="type")])
 _SHOWN = 16
 _BEST = 10
 _MANY = 3  # units that all answer: then the device does not look at the unit id
@@ -48,12 +51,12 @@ class Wanted:
     save: Path | None = None
 
 
-async def probe(device: Device, source: dict[str, Any], wanted: Wanted, out: Console, err: Console) -> None:
+async def probe(source: Mapping[str, object], timeout_s: float, wanted: Wanted, out: Console, err: Console) -> None:
     """Runs the probe. `source`: what stands in plant.yaml for the connection (type, host, port …).
 
     Raises ConnectionLostError when nobody listens, DeviceError when nobody answers.
     """
-    async with device:
+    async with Device(_SOURCE.validate_python({**source, "timeout_s": timeout_s})) as device:
         out.print(f"[bold]{escape(device.endpoint)}[/] listens.")
         unit = await _units(device, wanted, out, err)
         found = await _ranges(device, unit, wanted, out, err)

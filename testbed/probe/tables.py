@@ -31,22 +31,14 @@ _Lookup = dict[tuple[int, DataType, ByteOrder], float]
 
 
 def units_table(units: Sequence[Unit]) -> RichTable:
-    """One row per unit that said something, one for all that were silent."""
+    """One row for all units that behaved alike."""
     table = _table("Unit", "", "")
-    for unit in units:
-        if unit.presence is not Presence.SILENT:
-            style = "green" if unit.presence is Presence.ANSWERS else "yellow"
-            table.add_row(str(unit.number), Text(unit.presence.value, style), _because(unit))
-    silent = merge(Span(unit.number, unit.number + 1) for unit in units if unit.presence is Presence.SILENT)
-    if silent:
-        table.add_row(", ".join(map(str, silent)), Text("silent", "dim"), "")
+    for presence, detail in dict.fromkeys((unit.presence, unit.detail) for unit in units):
+        alike = [Span(one.number, one.number + 1) for one in units if (one.presence, one.detail) == (presence, detail)]
+        style = {Presence.ANSWERS: "green", Presence.SILENT: "dim"}.get(presence, "yellow")
+        because = detail if presence is not Presence.SILENT else ""
+        table.add_row(", ".join(map(str, merge(alike))), Text(presence.value, style), because)
     return table
-
-
-def _because(unit: Unit) -> str:
-    if unit.presence is Presence.ANSWERS:
-        return f"with {unit.detail} to the first question" if unit.detail else ""
-    return unit.detail
 
 
 def found_table(found: Iterable[Found]) -> RichTable:

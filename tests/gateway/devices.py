@@ -17,11 +17,13 @@ from tests.processes import free_port
 
 @dataclass
 class Device:
-    """Registers 0 … 199 (shared by holding and input), unit 1. `exception` answers every read with it."""
+    """Registers 0 … 199 (shared by holding and input), unit 1. `exception` answers every read with it,
+    or those that take in `exception_at`, or those of cells that it `refuses`."""
 
     port: int = field(default_factory=free_port)
     exception: ExcCodes | None = None
     exception_at: int | None = None
+    refuses: Callable[[range], bool] | None = None
     requests: int = 0
 
     async def start(self) -> None:
@@ -45,6 +47,8 @@ class Device:
             return None
         self.requests += 1
         if self.exception_at is not None and not address <= self.exception_at < address + count:
+            return None
+        if self.refuses is not None and not self.refuses(range(address, address + count)):
             return None
         return self.exception
 

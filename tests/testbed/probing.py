@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymodbus.constants import ExcCodes
+from pymodbus.framer import FramerType
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from rich.console import Console
 
 from gateway.probe.device import Device
 from gateway.probe.ranges import Span
+from plant.config import ModbusTcpSource
 from plant.tags import Table
 from testbed.probe.modbus import Wanted, probe
 from tests.processes import free_port
@@ -41,11 +43,12 @@ class Islands:
 
 
 @asynccontextmanager
-async def serving(islands: Islands) -> AsyncIterator[Islands]:
+async def serving(islands: Islands, framer: FramerType = FramerType.SOCKET) -> AsyncIterator[Islands]:
     data = [
         SimData(start, values=list(values), datatype=DataType.REGISTERS) for start, values in islands.islands.items()
     ]
-    server = ModbusTcpServer(SimDevice(1, data, action=islands.action), address=("127.0.0.1", islands.port))
+    device = SimDevice(1, data, action=islands.action)
+    server = ModbusTcpServer(device, framer=framer, address=("127.0.0.1", islands.port))
     await server.serve_forever(background=True)
     try:
         yield islands
@@ -53,11 +56,16 @@ async def serving(islands: Islands) -> AsyncIterator[Islands]:
         await server.shutdown()
 
 
-async def probed(port: int, timeout_s: float = 1.0, **wanted: Any) -> str:
+def device_at(port: int, timeout_s: float = 1.0) -> Device:
+    config = {"type": "modbus-tcp", "host": "127.0.0.1", "port": port, "timeout_s": timeout_s}
+    return Device(ModbusTcpSource.model_validate(config))
+
+
+async def probed(port: int, timeout_s: float = 1.0, kind: str = "modbus-tcp", **wanted: Any) -> str:
     """What the probe prints."""
     defaults = {"units": Span(1, 2), "range": Span(0, 100), "tables": (Table.HOLDING,), "within_s": 20.0}
     out = io.StringIO()
-    source = {"type": "modbus-tcp", "host": "127.0.0.1", "port": port}
+    source = {"type": kind, "host": "127.0.0.1", "port": port}
     consoles = Console(file=out, width=160), Console(file=io.StringIO())
-    await probe(Device("127.0.0.1", port, timeout_s), source, Wanted(**(defaults | wanted)), *consoles)
+    await probe(source, timeout_s, Wanted(**(defaults | wanted)), *consoles)
     return out.getvalue()

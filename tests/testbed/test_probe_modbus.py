@@ -10,9 +10,9 @@ import subprocess
 import time
 
 import pytest
+from pymodbus.framer import FramerType
 
 from gateway.probe.advice import advise
-from gateway.probe.device import Device
 from gateway.probe.hints import Listed
 from gateway.probe.modbus import measure, scan_table
 from gateway.probe.ranges import Span
@@ -23,7 +23,7 @@ from simulators.modbus_server import ModbusServer
 from tests.gateway.devices import Request, raw_device, running_device
 from tests.processes import free_port, run_testbed
 from tests.simulators.conftest import DEMO
-from tests.testbed.probing import Islands, probed, serving
+from tests.testbed.probing import Islands, device_at, probed, serving
 
 VALUES: dict[str, float | str] = {
     "state": 2, "alarm_code": 4711, "cycle_active": 1, "door_open": 0, "tool": 17, "spindle_speed": 8150,
@@ -90,7 +90,7 @@ async def test_the_best_candidate_of_a_long_number_is_the_right_one(demo_tags):
 
 async def test_a_device_that_refuses_gaps_and_long_blocks():
     async with serving(Islands({0: range(100, 112), 20: range(5), 60: [7]}, most=8)) as islands:
-        async with Device("127.0.0.1", islands.port, 1.0) as device:
+        async with device_at(islands.port) as device:
             found = await scan_table(device, 1, Table.HOLDING, Span(0, 100), 20)
             measured = await measure(device, found)
         assert [str(span) for span in found.spans] == ["0…11", "20…24", "60"]
@@ -118,14 +118,14 @@ async def test_only_reads_are_sent():
 
 
 async def test_a_slow_device_gets_a_longer_time_out_and_interval_and_a_scan_ends_in_time():
-    async with serving(Islands({0: range(4), 40: range(4), 80: range(4)}, delay_s=0.15)) as islands:
-        async with Device("127.0.0.1", islands.port, 1.0) as device:
-            begun = time.monotonic()
-            found = await scan_table(device, 1, Table.HOLDING, Span(0, 100), 0.3)
-            assert time.monotonic() - begun < 1
-            assert not found.complete
-            found = await scan_table(device, 1, Table.HOLDING, Span(0, 4), 5)
-            measured = await measure(device, found)
+    slow = Islands({0: range(4), 40: range(4), 80: range(4)}, delay_s=0.15)
+    async with serving(slow) as islands, device_at(islands.port) as device:
+        begun = time.monotonic()
+        found = await scan_table(device, 1, Table.HOLDING, Span(0, 100), 0.3)
+        assert time.monotonic() - begun < 1
+        assert not found.complete
+        found = await scan_table(device, 1, Table.HOLDING, Span(0, 4), 5)
+        measured = await measure(device, found)
     assert measured is not None
     assert measured.median_ms > 140
     assert advise(measured).fields == {"poll_s": 1.0, "timeout_s": 1.0}
@@ -137,8 +137,7 @@ async def test_a_list_that_counts_from_1_is_recognised():
         from_1 = await probed(islands.port, expect="231.57", listed=Listed.parse("13"))
         from_0 = await probed(islands.port, expect="231.57", listed=Listed.parse("12"))
         elsewhere = await probed(islands.port, expect="231.57", listed=Listed.parse("70"))
-    assert "Your list says 13; it stands at holding:12, one below" in from_1
-    assert "the list counts from 1" in from_1
+    assert "Your list says 13; it stands at holding:12: the list counts from 1. Subtract 1" in from_1
     assert "the list counts from 0" in from_0
     assert "No candidate stands at 70 or beside it" in elsewhere
 
@@ -147,6 +146,16 @@ def words_of(value: float):
     from gateway.probe.readings import new_tag
 
     return words(new_tag(Table.HOLDING, 0, DataType.FLOAT32), value)
+
+
+async def test_rtu_over_tcp():
+    async with serving(Islands({0: [0] * 12 + [word for word, _ in words_of(231.57)]}), FramerType.RTU) as islands:
+        seen = await probed(islands.port, timeout_s=0.3, kind="modbus-rtu-tcp", units=Span(1, 3), expect="231.57")
+        assert "type: modbus-rtu-tcp" in seen
+        assert "type: float32, address: holding:12}" in seen
+        with pytest.raises(DeviceError) as caught:  # the same device, asked in Modbus TCP
+            await probed(islands.port, timeout_s=0.2)
+    assert "--rtu" in caught.value.next_step
 
 
 async def test_units_behind_a_gateway():
@@ -160,7 +169,12 @@ async def test_units_behind_a_gateway():
 
     async with raw_device(answer) as port:
         seen = await probed(port, timeout_s=0.1, units=Span(1, 6), range=Span(0, 10))
-    for row in (r"1\s+gateway: no path\s+exception 10", r"2\s+gateway: device silent", r"4\s+answers", r"3, 5\s+silent"):
+    for row in (
+        r"1\s+gateway: no path\s+exception 10",
+        r"2\s+gateway: device silent",
+        r"4\s+answers",
+        r"3, 5\s+silent",
+    ):
         assert re.search(row, seen), seen
 
 
@@ -197,7 +211,7 @@ async def test_no_address_and_no_value_are_told_apart():
         with pytest.raises(DeviceError, match="none of the addresses 0…99 can be read"):
             await probed(islands.port)
     async with serving(Islands({0: [0] * 5})) as islands:
-        with pytest.raises(DeviceError, match="No register holds 23.5"):
+        with pytest.raises(DeviceError, match=r"No register holds 23\.5"):
             await probed(islands.port, expect="23.5")
 
 
@@ -236,8 +250,9 @@ async def test_the_command_its_file_and_its_exit_codes(tmp_path):
     ],
 )
 def test_a_wrong_option_is_one_clear_sentence(arguments, told):
-    from testbed.cli import app
     from typer.testing import CliRunner
+
+    from testbed.cli import app
 
     answer = CliRunner().invoke(app, ["probe", "modbus", *arguments])
     assert told in str(answer.exception) + getattr(answer.exception, "next_step", "")

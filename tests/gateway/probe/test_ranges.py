@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from itertools import pairwise
 from typing import TypeVar
 
 from hypothesis import given
@@ -33,7 +34,7 @@ def test_a_device_that_refuses_gaps_and_long_blocks(there, limit, most):
         lambda span: span.count <= most and there.issuperset(range(span.start, span.end)),
     )
     assert {at for span in spans for at in range(span.start, span.end)} == there
-    assert all(one.end < other.start for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one.end < other.start for one, other in pairwise(spans))
     assert len(asked) <= 2 * 300
     assert max(span.count for span in asked) <= limit
 
