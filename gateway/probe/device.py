@@ -30,6 +30,7 @@ class Device:
     def __init__(self, source: AnyModbusSource) -> None:
         self._endpoint = Endpoint.of(source)
         self.endpoint = source.endpoint
+        self.is_rtu = self._endpoint.is_rtu
         self.timeout_s = source.timeout_s
         self.round_trip_ms = 0.0
         self._connection: Connection | None = None
@@ -64,7 +65,7 @@ class Device:
                 f"No connection: {failure.detail}.",
                 next_step=_NEXT_STEPS.get(failure.fault, "Check its address and its cable."),
             )
-        if self._endpoint.is_rtu and self._reopened:
+        if self.is_rtu and self._reopened:
             await connection.quiet(self.timeout_s)  # a reply that comes late must not pass for the next one
         self._reopened = True
         return connection

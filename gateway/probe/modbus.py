@@ -65,10 +65,13 @@ class Found:
 
 
 async def scan_units(device: Device, numbers: Iterable[int], address: int) -> AsyncIterator[Unit]:
-    """Asks each unit for one holding register, and a silent one for an input register too."""
+    """Asks each unit for one holding register, and a silent one for an input register too.
+
+    Not on RTU: there every silence costs a new link and a wait for late replies.
+    """
     for number in numbers:
         reply = await device.read(number, Table.HOLDING, Span(address, address + 1))
-        if isinstance(reply, Failure) and reply.fault is Fault.TIMEOUT:
+        if isinstance(reply, Failure) and reply.fault is Fault.TIMEOUT and not device.is_rtu:
             reply = await device.read(number, Table.INPUT, Span(address, address + 1))
         yield Unit(number, *_presence(reply))
 

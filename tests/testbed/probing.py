@@ -30,15 +30,18 @@ class Islands:
     islands: Mapping[int, Sequence[int]]
     most: int = 125
     delay_s: float = 0.0
+    whole: int = 1  # answers only requests for so many registers, such as 2 where every value is a float32
     port: int = field(default_factory=free_port)
     functions: set[int] = field(default_factory=set)
 
     async def action(
-        self, function: int, _start: int, _address: int, count: int, _registers: list[int], _values: object
+        self, function: int, _start: int, address: int, count: int, _registers: list[int], _values: object
     ) -> ExcCodes | None:
         self.functions.add(function)
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
+        if self.whole > 1 and (count != self.whole or (address - min(self.islands)) % self.whole):
+            return ExcCodes.ILLEGAL_ADDRESS
         return ExcCodes.ILLEGAL_VALUE if count > self.most else None
 
 

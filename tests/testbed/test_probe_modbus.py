@@ -103,6 +103,16 @@ async def test_a_device_that_refuses_gaps_and_long_blocks():
         assert measured.gap_refused is None
 
 
+async def test_a_device_that_answers_for_whole_values_only():
+    """Energy meters do so: two registers from an odd address are a float32, anything else is refused."""
+    registers = [word for value in (230.1, 231.57, 229.8) for word, _ in words_of(value)]
+    async with serving(Islands({7: registers}, whole=2)) as islands:
+        seen = await probed(islands.port, range=Span(0, 30), expect="231.57")
+    assert re.search(r"holding\s+7…12", seen)
+    assert "type: float32, address: holding:9}" in seen
+    assert "max_registers 2" in seen
+
+
 async def test_a_refused_gap_is_advised():
     async with serving(Islands({0: range(10), 14: range(10)})) as islands:
         seen = await probed(islands.port)
