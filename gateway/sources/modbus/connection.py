@@ -94,7 +94,9 @@ class Connection:
                 raise
 
         client.ctx.call_create = create_and_keep_error
-        if await client.connect():
+        connected = await client.connect()
+        _end_if_cancelled()
+        if connected:
             return None
         place = self._endpoint.place
         if error is None:
@@ -127,6 +129,7 @@ class Connection:
         self._packet, self._expected = b"", expected
         try:
             reply = await send()
+            _end_if_cancelled()
         except _NotTheAnswer as mistake:
             return wrong(str(mistake), link_lost=True)
         except ConnectionException as error:
@@ -200,6 +203,13 @@ class Connection:
         future = self._client.ctx.response_future
         if not future.done():
             future.set_exception(error)
+
+
+def _end_if_cancelled() -> None:
+    """`asyncio.wait_for` of Python 3.11, inside pymodbus, loses a cancellation that comes together with the reply."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class _NotTheAnswer(Exception):  # noqa: N818 — never leaves this module
