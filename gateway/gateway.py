@@ -9,22 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from gateway.audit import Audit
 from gateway.collector import Committer, SupervisedSource, supervise
 from gateway.forward import Forwarder
 from gateway.outbox import Outbox
 from gateway.outputs.runner import Outputs
 from gateway.sources.base import Source
-from gateway.sources.modbus import ModbusTcpSource
+from gateway.sources.modbus import Buses, ModbusSource
 from gateway.sources.mqtt import MqttKeep, MqttSource
 from gateway.sources.sparkplug import SparkplugSource
 from gateway.worker import Worker
+from gateway.writes import find_tag, write_audited
 from plant.clock import Clock, system_clock
+from plant.config import ModbusRtuSource as ModbusRtuConfig
+from plant.config import ModbusRtuTcpSource as ModbusRtuTcpConfig
 from plant.config import ModbusTcpSource as ModbusTcpConfig
 from plant.config import MqttSource as MqttConfig
 from plant.config import PlantConfig, ReplaySource
 from plant.config import SparkplugSource as SparkplugConfig
 from plant.connections import Fault, Link, OutboxStatus, OutputStatus, Rejected, SourceStatus, TagStatus
-from plant.errors import NotFoundError, ResourceError
+from plant.errors import NotFoundError, ResourceError, UserInputError
 from plant.historian.base import Historian
 from plant.points import PointBatch
 from plant.tags import Tag
@@ -32,13 +36,18 @@ from plant.tags import Tag
 log = logging.getLogger(__name__)
 
 
-def build_source(name: str, config: PlantConfig, clock: Clock, keep: MqttKeep | None = None) -> Source | None:
-    """The source of that name; None for one without a live link, such as a recording."""
+def build_source(
+    name: str, config: PlantConfig, clock: Clock, buses: Buses, keep: MqttKeep | None = None
+) -> Source | None:
+    """The source of that name; None for one without a live link, such as a recording.
+
+    Modbus sources of one endpoint share a bus; `buses` finds the one that is in use already.
+    """
     section = config.sources[name]
     tags = tags_of(name, config)
     match section:
-        case ModbusTcpConfig():
-            return ModbusTcpSource(name, section, tags, clock)
+        case ModbusTcpConfig() | ModbusRtuTcpConfig() | ModbusRtuConfig():
+            return ModbusSource(name, section, tags, clock, buses.of(section))
         case MqttConfig():
             client_id = section.client_id or f"testbed-{config.plant.enterprise}-{config.plant.site}-{name}"
             alive = {m: c.alive for m, c in config.machines.items() if c.alive is not None and c.alive.source == name}
@@ -61,8 +70,10 @@ class Gateway:
     def __init__(self, config: PlantConfig, historian: Historian, data_dir: Path, clock: Clock = system_clock) -> None:
         self._config, self._historian, self._clock = config, historian, clock
         self._path = data_dir / "outbox.sqlite"
+        self._audit = Audit(data_dir)
+        self._buses = Buses()
         self._mqtt_keep = keep = MqttKeep.in_folder(data_dir)
-        built = {name: build_source(name, config, clock, keep) for name in config.sources}
+        built = {name: build_source(name, config, clock, self._buses, keep) for name in config.sources}
         self._sources = {name: SupervisedSource(source) for name, source in built.items() if source is not None}
         self._born_ns = clock()
         self._committer = Committer(self._append)
@@ -116,6 +127,18 @@ class Gateway:
         await _try("closing the outbox", self._workers[0].call(self._outbox.close), within_s=0.2)
         self._close_workers()
         self._mqtt_keep.shelf.close()
+
+    async def write(self, tag_id: str, value: float, who: str) -> float:
+        """Writes a value (in the tag's unit) to its machine; gives it as read back. Audited in the data folder.
+
+        Raises NotFoundError, UserInputError (not allowed, out of range), EquipmentError (see its text for what is
+        known of the machine now) or ResourceError (no audit, so no write).
+        """
+        tag = find_tag(tag_id, self._config.tags())
+        supervised = self._sources.get(tag.source)
+        if supervised is None or not isinstance(supervised.source, ModbusSource):
+            raise UserInputError(f"{tag_id} may not be written.", next_step="Only tags of Modbus sources can be.")
+        return await write_audited(tag, value, who, supervised.source.write, self._audit, self._clock)
 
     def sources(self) -> tuple[SourceStatus, ...]:
         return tuple(

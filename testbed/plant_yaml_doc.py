@@ -15,6 +15,8 @@ from plant.config import (
     AliveConfig,
     BreakConfig,
     MachineConfig,
+    ModbusRtuSource,
+    ModbusRtuTcpSource,
     ModbusTcpSource,
     MqttOutput,
     MqttSource,
@@ -27,11 +29,13 @@ from plant.config import (
     Threshold,
     TlsConfig,
 )
-from plant.tags import TagFields
+from plant.tags import Report, TagFields, WriteRange
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`plant:`", PlantSection),
     ("`sources:` a source of type `modbus-tcp`", ModbusTcpSource),
+    ("`sources:` a source of type `modbus-rtu-tcp`", ModbusRtuTcpSource),
+    ("`sources:` a source of type `modbus-rtu`", ModbusRtuSource),
     ("`sources:` a source of type `mqtt`", MqttSource),
     ("`sources:` a source of type `sparkplug`", SparkplugSource),
     ("a source's or output's `tls:`", TlsConfig),
@@ -42,6 +46,8 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("a machine's `states: threshold:`", Threshold),
     ("a machine's `parts:`", PartsConfig),
     ("a machine's `tags:` a tag", TagFields),
+    ("a tag's `report:`", Report),
+    ("a tag's `write:`", WriteRange),
     ("`outputs:` an output of type `mqtt`", MqttOutput),
     ("`shifts:` a shift", ShiftConfig),
     ("a shift's `breaks:` a break", BreakConfig),

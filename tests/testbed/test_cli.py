@@ -33,7 +33,9 @@ def plant_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["run"], ["check"], ["replay"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["run"], ["check"], ["replay"], ["probe"], ["probe", "modbus"], ["probe", "mqtt"]]
+)
 def test_every_command_has_help(command):
     answer = run_testbed(*command, "--help")
     assert answer.returncode == 0
