@@ -179,7 +179,7 @@ class TlsConfig(Section):
     cert: Path | None = Field(None, description="Our certificate, where the broker asks for one")
     key: Path | None = Field(None, description="The key of our certificate")
     insecure: bool = Field(
-        False, description="True accepts any certificate: encrypted, but with nobody knows whom. For a first try only"
+        False, description="True accepts any certificate: encrypted, but nobody knows with whom. For a first try only"
     )
 
     @model_validator(mode="after")

@@ -266,3 +266,35 @@ def test_true_names_the_state_of_a_bool() -> None:
         "0": "off",
         "2": "idle",
     }
+
+
+BROKERS = GOOD.replace(
+    "machines:\n",
+    "  edge: {type: sparkplug, host: h, group: g}\n"
+    "outputs:\n  uns: {type: mqtt, host: h, version: 5, tls: {}}\nmachines:\n",
+).replace("    states:\n", "    alive: {source: broker, topic: cnc/status}\n    states:\n", 1)
+
+
+def test_brokers_outputs_and_last_wills(tmp_path: Path) -> None:
+    text = BROKERS.replace("      note:", '      oil: {source: edge, metric: "Edge1/Press:Oil"}\n      note:')
+    config = load(tmp_path, text)
+    assert config.outputs["uns"].version == "5", "YAML reads a number"
+    alive = config.machines["cnc-1"].alive
+    assert alive is not None
+    assert "offline" in alive.offline
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        ("alive: {source: broker", "alive: {source: borker", "there is no source “borker”"),
+        ("alive: {source: broker", "alive: {source: plc", "“plc” is not an MQTT source"),
+        ("note: {source: broker, topic: cnc/note", "note: {source: edge", "a tag of a Sparkplug source needs a metric"),
+        ("tls: {}", "tls: {cert: c.pem}", "cert and key belong together"),
+    ],
+)
+def test_mistakes_about_brokers(tmp_path: Path, old: str, new: str, wrong: str) -> None:
+    assert old in BROKERS
+    [mistake] = mistakes(tmp_path, BROKERS.replace(old, new))
+    assert wrong in str(mistake)
+    assert mistake.line is not None
