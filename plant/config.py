@@ -109,7 +109,9 @@ class ModbusSource(Section):
 
     unit: Annotated[int, Field(ge=0, le=255)] = Field(1, description="Unit id; on RTU 1 … 247")
     poll_s: Annotated[float, Field(ge=0.05, le=86_400)] = Field(1.0, description="Poll interval of its tags, s")
-    timeout_s: Annotated[float, Field(ge=0.05, le=60)] = Field(1.0, description="How long to wait for an answer, s")
+    timeout_s: Annotated[float, Field(ge=0.05, le=60)] = Field(
+        1.0, description="How long to wait for an answer, s; longer than the device ever takes"
+    )
     max_registers: Annotated[int, Field(ge=1, le=125)] = Field(125, description="Most registers in one request")
     max_bits: Annotated[int, Field(ge=1, le=2000)] = Field(2000, description="Most bits in one request")
     max_gap: Annotated[int, Field(ge=0, le=124)] = Field(

@@ -176,12 +176,16 @@ async def test_units_on_a_serial_line() -> None:
 async def test_a_late_reply_on_a_serial_line_is_never_taken_for_an_answer() -> None:
     """Two blocks of one length: only the register address, which no reply carries, tells their replies apart.
 
-    The first one's reply comes after its time-out, when the second one would be waiting for its own.
+    The first one's reply comes after its time-out, when the second one would be waiting for its own, and before
+    twice the time-out: what comes later no master on RTU can tell from an answer.
     """
     tags = [tag(f"r{a}", type="uint16", address=f"holding:{a}") for a in (0, 30)]
     with serial_line() as line:
-        async with serial_devices(line.ends[1], 1), serial_sources(line.ends[0], tags, 1) as ((source, emit),):
-            for delay_s in (0.11, 0.13, 0.16, 0.19):
+        async with (
+            serial_devices(line.ends[1], 1),
+            serial_sources(line.ends[0], tags, 1, timeout_s=0.2) as ((source, emit),),
+        ):
+            for delay_s in (0.2, 0.23, 0.26):
                 await eventually(lambda: emit.points and emit.points[-1].quality is Quality.GOOD)
                 line.hold()
                 await eventually(lambda: line.held)
@@ -191,7 +195,7 @@ async def test_a_late_reply_on_a_serial_line_is_never_taken_for_an_answer() -> N
                 await eventually(
                     lambda at=at: {p.tag for p in emit.points[at:] if p.value is not None} == {"m.r0", "m.r30"}
                 )
-            assert source.status().errors[Fault.TIMEOUT] >= 4
+            assert source.status().errors[Fault.TIMEOUT] >= 3
     assert {(p.tag, p.value) for p in emit.points if p.value is not None} == {("m.r0", 1000.0), ("m.r30", 1030.0)}
 
 

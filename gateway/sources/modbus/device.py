@@ -161,7 +161,7 @@ class ModbusSource:
             first = due if self._healing.is_waiting(block) else min(dues.get(tag, due) for tag in block.ids)
             key = self._schedule.add(block.poll_s, first)
             self._schedule.postpone(key, self._healing.retry_at(block))
-            self._readings[key] = Reading(block, self._signals.rows(block))
+            self._readings[key] = self._signals.reading(block)
         for key in old.values():
             self._schedule.remove(key)
             del self._readings[key]

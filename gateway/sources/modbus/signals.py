@@ -29,34 +29,41 @@ class Signals:
         self._value = np.full(n, np.nan)
         self._quality = np.zeros(n, dtype=np.uint8)
         self._text: list[str | None] = [None] * n
-        self._raw: list[_Raw | None] = [None] * n
-        self._failures: list[tuple[Failure, str] | None] = [None] * n
+        self._readings: list[Reading | None] = [None] * n
+        self._failures: dict[int, tuple[Failure, str]] = {}
 
-    def rows(self, block: Block) -> NDArray[np.intp]:
-        return np.array([self._row[tag.id] for tag in block.tags], dtype=np.intp)
+    def reading(self, block: Block) -> Reading:
+        """The block, ready to be read; from now on its tags are read with it."""
+        rows = [self._row[tag.id] for tag in block.tags]
+        reading = Reading(block, np.array(rows, dtype=np.intp))
+        for row in rows:
+            self._readings[row] = reading
+        return reading
 
     def good(self, reading: Reading, cells: Sequence[int] | Sequence[bool], time_ns: int) -> PointBatch:
         """What was read; gives the points that are news."""
-        raw = _Raw(reading, cells)
-        for i, row in enumerate(reading.rows):
-            self._raw[row], self._failures[row] = raw, None
-            raw.at[int(row)] = i
+        reading.cells = cells
+        if self._failures:
+            for row in reading.rows.tolist():
+                self._failures.pop(row, None)
         return self._points(reading, reading.decoder(cells), time_ns)
 
     def failed(self, reading: Reading, failure: Failure, detail: str, time_ns: int) -> PointBatch:
         """The block could not be read; gives the points that are news."""
-        for row in reading.rows:
-            self._failures[row] = failure, detail
+        self._failures |= dict.fromkeys(reading.rows.tolist(), (failure, detail))
         n = len(reading.rows)
         return self._points(reading, Decoded(np.full(n, np.nan), np.full(n, failure.quality, dtype=np.uint8)), time_ns)
 
     @property
     def failure(self) -> tuple[Failure, str] | None:
         """The first tag's that cannot be read."""
-        return next((failure for failure in self._failures if failure is not None), None)
+        return self._failures[min(self._failures)] if self._failures else None
 
     def status(self) -> tuple[TagStatus, ...]:
-        return tuple(self._status(row) for row in range(len(self._tags)))
+        raw: dict[int, str] = {}
+        for reading in {id(reading): reading for reading in self._readings if reading is not None}.values():
+            raw.update(reading.raw())
+        return tuple(self._status(row, raw.get(row, "")) for row in range(len(self._tags)))
 
     def _points(self, reading: Reading, decoded: Decoded, time_ns: int) -> PointBatch:
         rows, value, quality = reading.rows, decoded.value, decoded.quality
@@ -70,11 +77,15 @@ class Signals:
         batch = PointBatch(reading.ids, reading.index, times, value, quality, decoded.text)
         return batch if news.all() else batch.take(news)
 
-    def _status(self, row: int) -> TagStatus:
-        tag, raw = self._tags[row], self._raw[row]
+    def _status(self, row: int, raw: str) -> TagStatus:
+        tag = self._tags[row]
         point = self._point(row)
         return TagStatus(
-            tag.id, point, int(self._good_ns[row]) or None, raw.of(row) if raw else "", *self._fault(row, point)
+            tag.id,
+            point,
+            int(self._good_ns[row]) or None,
+            raw,
+            *self._fault(row, point),
         )
 
     def _point(self, row: int) -> Point | None:
@@ -87,7 +98,7 @@ class Signals:
     def _fault(self, row: int, point: Point | None) -> tuple[Fault, str]:
         if point is None:
             return Fault.NO_DATA, ""
-        if (failure := self._failures[row]) is not None:
+        if (failure := self._failures.get(row)) is not None:
             return failure[0].fault, failure[1]
         if point.quality is Quality.BAD_DECODE:
             return Fault.DECODE, f"the registers do not hold a {self._tags[row].type.value}"
@@ -103,14 +114,10 @@ class Reading:
         self.ids = tuple(tag.id for tag in block.tags)
         self.index = np.arange(len(rows), dtype=np.int32)
         self.has_texts = any(tag.type.is_text for tag in block.tags)
+        self.cells: Sequence[int] | Sequence[bool] | None = None  # the last reply, kept as it came
 
-
-class _Raw:
-    """A reply, kept as it came until somebody looks at it."""
-
-    def __init__(self, reading: Reading, cells: Sequence[int] | Sequence[bool]) -> None:
-        self._reading, self._cells = reading, cells
-        self.at: dict[int, int] = {}
-
-    def of(self, row: int) -> str:
-        return self._reading.decoder.raw(self._cells)[self.at[row]]
+    def raw(self) -> dict[int, str]:
+        """What last came for each tag, as text, by row. For people, not fast."""
+        if self.cells is None:
+            return {}
+        return dict(zip(self.rows.tolist(), self.decoder.raw(self.cells), strict=True))
