@@ -76,6 +76,32 @@ def check(plant_file: PlantFile) -> None:
     )
 
 
+tags_app = typer.Typer(help="Tag lists: the tags of a plant as a table for Excel.", no_args_is_help=True)
+app.add_typer(tags_app, name="tags")
+
+
+@tags_app.command("export")
+def export_tags(
+    plant_file: PlantFile,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to: tags.csv or tags.xlsx.", show_default=False),
+    ],
+    machine: Annotated[
+        str | None, typer.Option("--machine", metavar="ID", help="Only this machine.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the tags of a plant, or of one machine, as a tag list: CSV or XLSX.
+
+    The file can be given back to the plant: tag_list: for one machine, tag_lists: for all. See docs/tag-lists.md.
+    """
+    from plant.config_file import load_plant
+    from testbed.tag_export import export
+
+    config = load_plant(plant_file)
+    typer.echo(f"{_count(export(config, output, machine), 'tag')} written to {output}.")
+
+
 @app.command()
 def replay(
     log: Annotated[

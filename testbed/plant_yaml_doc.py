@@ -23,6 +23,7 @@ from plant.config import (
     StateConfig,
     Threshold,
 )
+from plant.config_written import MachineTags, TemplateConfig
 from plant.tags import TagFields
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -31,10 +32,12 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`sources:` a source of type `mqtt`", MqttSource),
     ("`sources:` a source of type `replay`", ReplaySource),
     ("`machines:` a machine", MachineConfig),
+    ("`machines:` a machine, where its tags come from", MachineTags),
     ("a machine's `states:`", StateConfig),
     ("a machine's `states: threshold:`", Threshold),
     ("a machine's `parts:`", PartsConfig),
     ("a machine's `tags:` a tag", TagFields),
+    ("`templates:` a template", TemplateConfig),
     ("`shifts:` a shift", ShiftConfig),
     ("a shift's `breaks:` a break", BreakConfig),
 )
@@ -46,6 +49,8 @@ and the right form. The demo's own file, `testbed/demo/plant.yaml`, is a good on
 
 - YAML 1.2: `off` is a text and `06:00` is a text. An unknown key is a mistake.
 - `${NAME}` and `${NAME:-default}` in a value come from the environment. Passwords belong there.
+- Tags may also stand in tables, CSV or XLSX, and in templates for several units of one kind: `tag_list:` at a machine,
+  `tag_lists:` (a list of files with a column `machine`) and `templates:` at the top. See [tag-lists.md](tag-lists.md).
 - A tag's id is `<machine>.<name>`; it stands in URLs and in the stored data, so choose names that can stay.
 
 This page is made from the program's own models (`python -m testbed.plant_yaml_doc`); a test keeps it up to date.
@@ -96,7 +101,9 @@ def _type_name(annotation: Any) -> str:
         return ", ".join(f"`{item.value}`" for item in annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
-    return {str: "text", int: "whole number", float: "number", bool: "true, false"}.get(annotation, "text")
+    return {str: "text", int: "whole number", float: "number", bool: "true, false", Any: "value"}.get(
+        annotation, "text"
+    )
 
 
 if __name__ == "__main__":
