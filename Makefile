@@ -14,7 +14,7 @@ demo: $(VENV)/run.ok ## Install on first use, start the demo and open its page (
 	@$(BIN)/testbed demo $(ARGS)
 
 test: $(VENV)/dev.ok ## Run all tests (ARGS="-k oee" to choose)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev.ok ## Lint, types, import arrows
 	@$(BIN)/ruff check .

@@ -10,6 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
+
+# How long an example takes says more of the machine than of the code; speed belongs to `make bench`.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 _GRACE_S = 1.0  # what was cancelled or closed in the last moment may take a few turns to end
 

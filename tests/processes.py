@@ -75,7 +75,7 @@ class Running:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode}: {''.join(self.output)}")
-            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            with contextlib.suppress(OSError):
                 if result := condition():
                     return result
             time.sleep(0.1)

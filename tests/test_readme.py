@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -95,7 +94,7 @@ def _page(url: str, process: subprocess.Popen[str], within: float) -> str:
             assert process.stderr is not None
             raise AssertionError(process.stderr.read())
         with (
-            contextlib.suppress(urllib.error.URLError, ConnectionError),
+            contextlib.suppress(OSError),
             urllib.request.urlopen(url, timeout=5) as page,
         ):
             return str(page.read().decode())

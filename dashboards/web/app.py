@@ -25,10 +25,9 @@ def mount(app: FastAPI, plant: Plant, connections: Connections | None = None) ->
     """
     broadcaster = Broadcaster(plant)
     shell = Shell(Site(plant, connections), broadcaster)
-    ui.echart  # noqa: B018 — loads the chart module, so that the first page already knows its address
     pages_app.add_static_files(frame.STATIC_URL, frame.STATIC, max_cache_age=_FOREVER_S)
     pages_app.on_shutdown(broadcaster.stop)
-    logging.getLogger("nicegui").setLevel(logging.ERROR)  # it warns of every address that does not exist
+    logging.getLogger("nicegui").addFilter(_is_news)
     ui.run_with(
         app,
         root=shell.root,
@@ -41,3 +40,8 @@ def mount(app: FastAPI, plant: Plant, connections: Connections | None = None) ->
         tailwind=False,
         show_welcome_message=False,
     )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """NiceGUI logs every address that does not exist; our 404 page is answer enough."""
+    return not record.getMessage().endswith(" not found")

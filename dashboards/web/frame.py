@@ -13,7 +13,7 @@ from dashboards.web.icons import icon
 from dashboards.web.markup import Markup, h, join
 from dashboards.web.pages.base import Page
 from dashboards.web.site import LANGUAGE_COOKIE, THEME_COOKIE, Site, View
-from dashboards.web.windows import Choice, Kind
+from dashboards.web.windows import Choice, Kind, resolve
 
 STATIC = Path(__file__).parent / "static"
 STATIC_URL = "/pages-static"
@@ -70,7 +70,7 @@ def header(site: Site, view: View, page: Page | None) -> Markup:
         [
             brand,
             page is not None and page.uses_machine and machine_picker(site, view),
-            page is not None and page.uses_window and window_picker(view),
+            page is not None and page.uses_window and window_picker(site, view),
             h("span", class_="spring"),
             badge(plant.simulated, t),
             settings(view),
@@ -110,9 +110,11 @@ def machine_picker(site: Site, view: View) -> Markup:
     )
 
 
-def window_picker(view: View) -> Markup:
-    """Shift · Today · 7 days · 30 days · Own."""
-    t, path = view.t, f"/machine/{view.machine_id}"
+def window_picker(site: Site, view: View) -> Markup:
+    """Shift · Today · 7 days · 30 days · Own; its form starts from the window on screen."""
+    t, path, plant = view.t, f"/machine/{view.machine_id}", site.plant
+    shown = resolve(view.choice, plant.clock(), plant.calendar, t.zone)
+    start = Choice.own(shown.window, t.zone) if shown else view.choice
     links = [
         h(
             "a",
@@ -127,8 +129,8 @@ def window_picker(view: View) -> Markup:
     form = h(
         "form",
         h("input", type="hidden", name="window", value="own"),
-        h("label", t("From"), _time_field("from", view.choice.start)),
-        h("label", t("To"), _time_field("to", view.choice.end)),
+        h("label", t("From"), _time_field("from", start.start)),
+        h("label", t("To"), _time_field("to", start.end)),
         h("p", t("Times in {zone}", zone=str(t.zone)), class_="muted"),
         h("button", t("Show"), type="submit", class_="button primary"),
         action=path,

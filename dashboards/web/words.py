@@ -183,10 +183,8 @@ def _advice(fault: Fault, detail: str, endpoint: str, kind: str, t: Language) ->
                 t("Check the unit id, and that no other program shares the connection. Nothing wrong was stored."),
             )
         case Fault.MODBUS_EXCEPTION:
-            return Advice(
-                t(_MODBUS_EXCEPTIONS.get(detail, _OTHER_EXCEPTION)),
-                t(_MODBUS_STEPS.get(detail, _OTHER_STEP)),
-            )
+            code = "".join(filter(str.isdigit, detail))
+            return Advice(t(_MODBUS_EXCEPTIONS.get(code, _OTHER_EXCEPTION)), t(_MODBUS_STEPS.get(code, _OTHER_STEP)))
         case Fault.DECODE:
             return Advice(
                 t("The answer does not fit the tag."),

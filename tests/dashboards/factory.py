@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plant.clock import HOUR, MINUTE, SECOND
+from plant.clock import HOUR, MINUTE, SECOND, parse_iso
 from plant.config import PlantConfig
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
 from plant.historian.base import Historian
@@ -14,7 +14,7 @@ STATES = {"execute": "running", "idle": "idle", "stopped": "stopped", "setup": "
 
 
 def config(*, simulated: bool = True, shifts: bool = True) -> PlantConfig:
-    """Three machines: a mill with everything, a press without scrap counting, a packer that never spoke."""
+    """A mill with everything, a press that counts no scrap, a saw recorded in 2018, a packer that never spoke."""
     every_day = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     hours = (
         ("Natt", "22:00", "06:00", "02:00"),
@@ -88,6 +88,16 @@ def config(*, simulated: bool = True, shifts: bool = True) -> PlantConfig:
                         "strokes": {"source": "broker", "topic": "press/strokes"},
                     },
                 },
+                "saw-1": {
+                    "name": "Kap 1",
+                    "area": "cutting",
+                    "line": "line-3",
+                    "states": {"tag": "state", "map": STATES},
+                    "tags": {
+                        "state": {"source": "broker", "type": "text", "topic": "saw/state"},
+                        "force": {"source": "broker", "topic": "saw/force", "unit": "N"},
+                    },
+                },
                 "packer-1": {
                     "name": "Packmaskin 1",
                     "area": "packing",
@@ -145,6 +155,13 @@ def fill(historian: Historian, now_ns: int, hours: float = 12, step_s: int = 10)
     current = np.where(minute % 60 < 44, 11 + rng.normal(0, 0.7, len(time_ns)), 3 + rng.normal(0, 0.2, len(time_ns)))
     write(historian, "press-1.current", time_ns, current)
     write(historian, "press-1.strokes", time_ns, np.floor(np.cumsum((current > 8) * step_s / 13.5)))
+
+
+def record(historian: Historian) -> None:
+    """The saw's recording: 9 May 2018, 13:20 to 14:20 UTC."""
+    time_ns = parse_iso("2018-05-09T13:20:00Z") + 10 * SECOND * np.arange(360, dtype=np.int64)
+    write(historian, "saw-1.force", time_ns, 200 + 50 * np.sin(np.arange(360) / 20))
+    write_texts(historian, "saw-1.state", time_ns, ["execute" if i % 90 < 70 else "stopped" for i in range(360)])
 
 
 def write(historian: Historian, tag: str, time_ns: np.ndarray, value: np.ndarray) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 
 from nicegui import ui
 
+from dashboards.web.chart import Chart
 from dashboards.web.i18n import Language
 from dashboards.web.live import News
 from dashboards.web.markup import Markup, h, join
@@ -23,15 +23,14 @@ from plant.assets import Machine
 from plant.clock import MINUTE, SECOND, Window
 from plant.errors import UserInputError
 from plant.oee import Oee
-from plant.plant import Part, Plant
+from plant.plant import MachineNow, Part, Plant
 from plant.points import Point, PointBatch, Quality
-from plant.states import CODE, STATES, Interval, Timeline
+from plant.states import CODE, STATES, Timeline
 from plant.tags import Tag
 
 _PARTS = 12
 _FIGURES_EVERY_NS = {Kind.SHIFT: 5 * SECOND, Kind.TODAY: 5 * SECOND, Kind.OWN: 10 * SECOND}
 _FIGURES_SELDOM_NS = MINUTE
-_LOOK_BACK_NS = 10 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Drawing:
     """One tag's chart, ready for the browser. `about` is what its script needs to go on by itself."""
 
     tag: Tag
@@ -55,7 +54,8 @@ class Chart:
 def load(site: Site, view: View) -> Loaded:
     plant, t = site.plant, view.t
     assert view.machine_id is not None
-    the_machine, now_ns = plant.machine(view.machine_id), plant.clock()
+    now = plant.now(view.machine_id)
+    the_machine, now_ns = now.machine, now.time_ns
     shown = resolve(view.choice, now_ns, plant.calendar, t.zone)
     if shown is None:
         raise UserInputError(
@@ -64,7 +64,7 @@ def load(site: Site, view: View) -> Loaded:
         )
     recorded = plant.recorded(the_machine.id)
     if recorded is None:
-        return _nothing_yet(the_machine, view, now_ns)
+        return _nothing_yet(now, view)
     message = None
     if recorded.overlap(shown.window) is None:
         choice = Choice.own(recorded_day(recorded, t.zone), t.zone)
@@ -75,8 +75,7 @@ def load(site: Site, view: View) -> Loaded:
     figures = _figures(plant, the_machine, shown, now_ns)
     found = _charts(plant, the_machine, shown, view)
     last = plant.last(tag.id for tag in the_machine.tags)
-    state = _state(plant, the_machine, now_ns)
-    build = partial(_show, site, view, the_machine, shown, figures, found, last, state, message, now_ns)
+    build = partial(_show, site, view, now, shown, figures, found, last, message)
     keep = MachineLive(site, view, the_machine, shown) if shown.live else None
     return Loaded(build, keep, the_machine.name)
 
@@ -96,14 +95,7 @@ def _figures(plant: Plant, the_machine: Machine, shown: Shown, now_ns: int) -> F
     )
 
 
-def _state(plant: Plant, the_machine: Machine, now_ns: int) -> Interval | None:
-    if the_machine.config.states is None:
-        return None
-    now = plant.now(the_machine.id)
-    return Interval(now.state_since_ns or now_ns, now_ns + 1, now.state)
-
-
-def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> list[Chart]:
+def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> list[Drawing]:
     tags = [tag for tag in the_machine.chart if not tag.type.is_text]
     window = shown.window
     trends = plant.trends([tag.id for tag in tags], window, charts.buckets(window))
@@ -124,18 +116,18 @@ def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> lis
             "y": [y.low, y.high, y.step],
             "rolling": shown.rolling,
         }
-        found.append(Chart(tag, charts.value_chart(tag, rows, y, window, view.t), about))
+        found.append(Drawing(tag, charts.value_chart(tag, rows, y, window, view.t), about))
     return found
 
 
 # On screen
 
 
-def _nothing_yet(the_machine: Machine, view: View, now_ns: int) -> Loaded:
+def _nothing_yet(now: MachineNow, view: View) -> Loaded:
     t = view.t
     html = h(
         "div",
-        machine.head(the_machine, None, view, now_ns),
+        machine.head(now, view),
         empty(
             "empty",
             t("Nothing has arrived from this machine yet"),
@@ -144,7 +136,7 @@ def _nothing_yet(the_machine: Machine, view: View, now_ns: int) -> Loaded:
         ),
         class_="page",
     )
-    return Loaded(lambda: ui.html(html, sanitize=False), None, the_machine.name)
+    return Loaded(lambda: ui.html(html, sanitize=False), None, now.machine.name)
 
 
 def _no_data_here(recorded: Window, choice: Choice, view: View, now_ns: int) -> Markup:
@@ -160,54 +152,47 @@ def _no_data_here(recorded: Window, choice: Choice, view: View, now_ns: int) -> 
 def _show(
     site: Site,
     view: View,
-    the_machine: Machine,
+    now: MachineNow,
     shown: Shown,
     figures: Figures,
-    found: list[Chart],
+    found: list[Drawing],
     last: dict[str, Point],
-    state: Interval | None,
     message: Markup | None,
-    now_ns: int,
 ) -> None:
     """Put it all on screen and hand the charts to the page's script."""
-    t = view.t
+    t, the_machine, now_ns = view.t, now.machine, now.time_ns
     title = machine.window_title(shown, t, now_ns)
     with ui.element("div").classes("page machine"):
         ui.html(
-            join([machine.head(the_machine, state, view, now_ns), message, machine.oee_panel(figures.oee, title, t)]),
+            join([machine.head(now, view), message, machine.oee_panel(figures.oee, title, t)]),
             sanitize=False,
         ).classes("stack")
-        about = []
         with ui.element("section").classes("card panel charts") as section:
             section.props["aria-label"] = t("States and signals")
             if figures.timeline is not None:
-                about.append(_ribbon(figures.timeline, shown, title, t, now_ns))
-            about += [_chart(chart, last.get(chart.tag.id), title, t) for chart in found]
+                _ribbon(figures.timeline, shown, title, t, now_ns)
+            for chart in found:
+                _chart(chart, last.get(chart.tag.id), title, t)
             if not found:
                 ui.html(h("p", t("No signal is a number: there is nothing to draw."), class_="muted"), sanitize=False)
         limits = {tag.id: site.plant.config.stale_after_s(tag) for tag in the_machine.tags}
         ui.html(_tables(the_machine, figures, last, limits, t, now_ns), sanitize=False).classes("tables")
-    ui.run_javascript(f"testbed.charts({_json(about)})")
 
 
-def _ribbon(timeline: Timeline, shown: Shown, title: str, t: Language, now_ns: int) -> dict[str, Any]:
+def _ribbon(timeline: Timeline, shown: Shown, title: str, t: Language, now_ns: int) -> None:
     head = h("div", h("h3", t("States")), h("p", class_="readout", data_readout="ribbon"), class_="chart-head")
     ui.html(head, sanitize=False)
     rows = charts.ribbon_rows(timeline, charts.shown_until(shown.window, now_ns))
-    element = ui.echart(charts.ribbon_chart(rows, shown.window, t)).classes("ribbon")
-    element.props["role"] = "img"
-    element.props["aria-label"] = t("States over {window}", window=title)
+    about = {"id": "ribbon", "words": [t(STATE_WORDS[state]) for state in STATES], "rolling": shown.rolling}
+    options = charts.ribbon_chart(rows, shown.window, t)
+    Chart(options, about, label=t("States over {window}", window=title)).classes("ribbon")
     ui.html(live("legend", machine.legend(timeline.durations_ns(), t)), sanitize=False)
-    words = [t(STATE_WORDS[state]) for state in STATES]
-    return {"element": element.id, "id": "ribbon", "words": words, "rolling": shown.rolling}
 
 
-def _chart(chart: Chart, point: Point | None, title: str, t: Language) -> dict[str, Any]:
-    ui.html(machine.chart_head(chart.tag, point, chart.tag.id, t), sanitize=False)
-    element = ui.echart(chart.options).classes("trend")
-    element.props["role"] = "img"
-    element.props["aria-label"] = t("{name} over {window}", name=chart.about["name"], window=title)
-    return {"element": element.id, **chart.about}
+def _chart(chart: Drawing, point: Point | None, title: str, t: Language) -> None:
+    ui.html(machine.chart_head(chart.tag, point, t), sanitize=False)
+    label = t("{name} over {window}", name=chart.about["name"], window=title)
+    Chart(chart.options, chart.about, label=label).classes("trend")
 
 
 def _tables(
@@ -236,10 +221,6 @@ def _parts(the_machine: Machine, figures: Figures, t: Language, now_ns: int) -> 
     return machine.parts_table(figures.parts, the_machine.config.parts is not None, t, now_ns)
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
 # What changes
 
 
@@ -252,7 +233,7 @@ class MachineLive:
         self._drawn = {tag.id for tag in the_machine.chart if not tag.type.is_text}
         self._every_ns = _FIGURES_EVERY_NS.get(shown.choice.kind, _FIGURES_SELDOM_NS)
         self._figures_ns = 0
-        self._state: Interval | None = None
+        self._now: MachineNow | None = None
         self._html: dict[str, Markup] = {}
 
     @property
@@ -262,20 +243,18 @@ class MachineLive:
         return "machine", self._machine.id, self._shown.choice, window, self._view.t.code
 
     def news(self, now_ns: int, batch: PointBatch) -> News:
-        self._tell_state(now_ns)
+        self._tell_state()
         if now_ns - self._figures_ns >= self._every_ns:
             self._tell_figures(now_ns)
         self._tell_signals(now_ns)
         return News(dict(self._html), {"points": self._points(batch), "ribbon": self._ribbon()})
 
-    def _tell_state(self, now_ns: int) -> None:
-        if self._machine.config.states is None:
-            return
-        *_, newest = self._plant.states(self._machine.id, Window(now_ns - _LOOK_BACK_NS, now_ns))
-        if self._state is None or self._state.state is not newest.state:
-            self._state = _state(self._plant, self._machine, now_ns)
+    def _tell_state(self) -> None:
+        now = self._plant.now(self._machine.id)
+        if self._now is not None and self._now.state is not now.state:
             self._figures_ns = 0  # the figures go with the state
-        self._html["state"] = machine.state_line(self._machine, self._state, self._view.t, now_ns)
+        self._now = now
+        self._html["state"] = machine.state_line(now, self._view.t)
 
     def _tell_figures(self, now_ns: int) -> None:
         t, self._figures_ns = self._view.t, now_ns
@@ -315,6 +294,6 @@ class MachineLive:
 
     def _ribbon(self) -> list[int] | None:
         """[since ms, code] of the state now."""
-        if self._state is None:
+        if self._now is None or self._machine.config.states is None:
             return None
-        return [self._state.start_ns // 1_000_000, CODE[self._state.state]]
+        return [(self._now.state_since_ns or 0) // 1_000_000, CODE[self._now.state]]

@@ -10,52 +10,50 @@ from dashboards.web.live import News
 from dashboards.web.pages.base import Loaded
 from dashboards.web.site import Site, View
 from dashboards.web.views import overview
+from dashboards.web.views.overview import Glance
 from plant.clock import HOUR, SECOND, Window
-from plant.historian.base import Trend
+from plant.plant import MachineNow
 from plant.points import PointBatch
 
 _SPARK_BUCKETS = 60
-_SPARK_EVERY_NS = 30 * SECOND
-_FIGURES_EVERY_NS = 5 * SECOND
+_GLANCE_EVERY_NS = 30 * SECOND
 
 
 def load(site: Site, view: View) -> Loaded:
     plant = site.plant
     machines = plant.overview()
-    html = overview.page(machines, _sparks(site, plant.clock()), view)
+    html = overview.page(machines, _glances(site, machines), view)
     return Loaded(lambda: ui.html(html, sanitize=False), OverviewLive(site, view), view.t("Overview"))
 
 
 class OverviewLive:
-    """The cards, every second; the small trends every half minute."""
+    """The cards, every second; their bands and small trends every half minute."""
 
     def __init__(self, site: Site, view: View) -> None:
         self._site, self._view = site, view
-        self._sparks: dict[str, Trend | None] = {}
-        self._sparks_ns = self._figures_ns = 0
-        self._news = News()
-        self._state_tags = {
-            f"{machine.id}.{machine.config.states.tag}" for machine in site.plant.machines() if machine.config.states
-        }
+        self._glances: dict[str, Glance] = {}
+        self._glances_ns = 0
 
     @property
     def key(self) -> Hashable:
-        return "overview", self._view.t.code, self._view.wall
+        return "overview", self._view.t.code
 
     def news(self, now_ns: int, batch: PointBatch) -> News:
-        due = now_ns - self._figures_ns >= _FIGURES_EVERY_NS
-        if not due and not self._state_tags.intersection(batch.tags):
-            return self._news
-        self._figures_ns = now_ns
-        if now_ns - self._sparks_ns >= _SPARK_EVERY_NS:
-            self._sparks, self._sparks_ns = _sparks(self._site, now_ns), now_ns
         machines = self._site.plant.overview()
-        self._news = News(html=dict(overview.fragments(machines, self._sparks, self._view)))
-        return self._news
+        if now_ns - self._glances_ns >= _GLANCE_EVERY_NS:
+            self._glances, self._glances_ns = _glances(self._site, machines), now_ns
+        return News(overview.fragments(machines, self._glances, self._view))
 
 
-def _sparks(site: Site, now_ns: int) -> dict[str, Trend | None]:
-    """The last hour of each machine's first chart tag."""
-    first = {machine.id: machine.chart[0].id for machine in site.plant.machines() if machine.chart}
-    trends = site.plant.trends(sorted(set(first.values())), Window(now_ns - HOUR, now_ns), _SPARK_BUCKETS)
-    return {machine_id: trends.get(tag_id) for machine_id, tag_id in first.items()}
+def _glances(site: Site, machines: tuple[MachineNow, ...]) -> dict[str, Glance]:
+    """The last hour of each machine's first chart tag, and the states of its shift."""
+    plant, now_ns = site.plant, site.plant.clock()
+    first = {now.machine.id: now.machine.chart[0].id for now in machines if now.machine.chart}
+    trends = plant.trends(sorted(set(first.values())), Window(now_ns - HOUR, now_ns), _SPARK_BUCKETS)
+    return {
+        now.machine.id: Glance(
+            trends.get(first.get(now.machine.id, "")),
+            plant.states(now.machine.id, now.shift.window) if now.shift and now.machine.config.states else None,
+        )
+        for now in machines
+    }

@@ -1,5 +1,5 @@
-// What the pages need in the browser: settings, navigation, ages that count on, and what the server tells each second.
-// Charts are in charts.js' part below. Nothing here asks another host.
+// What the pages need in the browser: settings, navigation, ages that count on, what the server tells each second,
+// and (second part) the charts. Nothing here asks another host.
 "use strict";
 
 window.testbed = (() => {
@@ -35,10 +35,15 @@ window.testbed = (() => {
     pressed();
     go(address);
   };
-  const pressed = () => {
+  const pressed = (link) => {
     scrolled = window.scrollY;
     document.documentElement.classList.add("busy");
+    if (link?.closest(".windows, .side")) {
+      for (const other of link.parentElement.closest(".windows, .side").querySelectorAll("[aria-current]")) other.removeAttribute("aria-current");
+      link.setAttribute("aria-current", "true");
+    }
   };
+  window.addEventListener("popstate", () => pressed());
   document.addEventListener(
     "click",
     (e) => {
@@ -50,7 +55,7 @@ window.testbed = (() => {
         e.preventDefault();
         document.querySelector(link.getAttribute("href"))?.focus();
       } else if (link && !e.metaKey && !e.ctrlKey && !e.shiftKey && link.getAttribute("href").startsWith("/")) {
-        if (!link.target && !link.hasAttribute("download")) pressed();
+        if (!link.target && !link.hasAttribute("download")) pressed(link);
       }
       for (const open of document.querySelectorAll("details[open]")) {
         if (!open.contains(e.target) && open.querySelector(".popover")) open.open = false;
@@ -175,47 +180,45 @@ window.testbed = (() => {
     return { type: "rect", shape: { x: from, y: area.y, width: Math.max(to - from, 0.75), height: area.height }, style: { fill } };
   };
 
-  let shown = []; // the charts of the page on screen: { about, chart, rows }
-  let generation = 0;
-  async function charts(list) {
-    const mine = ++generation;
-    const { echarts } = await import("nicegui-echart");
-    const found = [];
-    for (const about of list) {
-      let chart = null;
-      for (let i = 0; i < 200 && !(chart = getElement(about.element)?.chart)?.getOption()?.series?.length; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-      if (mine !== generation || !chart) return;
-      const option = chart.getOption();
-      const rows = (about.id === "ribbon" ? option.series[0].data : option.dataset[0].source).slice();
-      chart.group = "page";
-      chart.on("updateAxisPointer", (event) => readout({ about, rows, chart }, event));
-      chart.getZr().on("globalout", () => clearReadouts());
-      found.push({ about, chart, rows, axis: { min: option.xAxis[0].min, max: option.xAxis[0].max } });
+  // The charts on screen: { about, chart, rows, axis }. They come and go by themselves (chart.js).
+  let shown = [];
+  function draw(chart, about) {
+    forget(chart);
+    const option = chart.getOption();
+    const rows = (about.id === "ribbon" ? option.series[0].data : option.dataset[0].source).slice();
+    const entry = { about, chart, rows, axis: { min: option.xAxis[0].min, max: option.xAxis[0].max } };
+    chart.off("updateAxisPointer");
+    chart.on("updateAxisPointer", (event) => point(entry, event));
+    shown.push(entry);
+  }
+  function forget(chart) {
+    shown = shown.filter((entry) => entry.chart !== chart);
+  }
+
+  // One cursor: echarts.connect() passes pixels on, which fails between charts of different height; this passes time.
+  let passing = false;
+  function point(entry, event) {
+    const time = event.axesInfo?.find((info) => info.axisDim === "x")?.value ?? null;
+    readout(entry, time);
+    if (passing) return;
+    passing = true;
+    for (const { chart } of shown) {
+      if (chart === entry.chart) continue;
+      const x = time === null ? -1 : chart.convertToPixel({ xAxisIndex: 0 }, time);
+      chart.dispatchAction({ type: "updateAxisPointer", currTrigger: time === null ? "leave" : "mousemove", x, y: time === null ? -1 : 16 });
     }
-    shown = found;
-    echarts.connect("page");
+    passing = false;
   }
 
   // What the cursor stands on, in each chart's head.
   const place = (id) => document.querySelector(`[data-readout="${CSS.escape(id)}"]`);
-  function readout({ about }, event) {
-    const mark = event.axesInfo?.find((info) => info.axisDim === "x");
-    const where = place(about.id);
+  function readout(entry, time) {
+    const where = place(entry.about.id);
     if (!where) return;
-    const entry = shown.find((one) => one.about.id === about.id);
-    if (!mark || !entry) return void (where.textContent = "");
-    const time = mark.value;
+    where.closest(".chart-head").classList.toggle("reading", time !== null);
+    if (time === null) return void (where.textContent = "");
     const clock = (entry.axis.max - entry.axis.min > 36 * 3600e3 ? DAY_CLOCK : CLOCK).format(time);
-    where.textContent = about.id === "ribbon" ? stateAt(entry, time, clock) : valueAt(entry, time, clock);
-    where.closest(".chart-head").classList.add("reading");
-  }
-  function clearReadouts() {
-    for (const where of document.querySelectorAll("[data-readout]")) {
-      where.textContent = "";
-      where.closest(".chart-head").classList.remove("reading");
-    }
+    where.textContent = entry.about.id === "ribbon" ? stateAt(entry, time, clock) : valueAt(entry, time, clock);
   }
   function stateAt({ about, rows }, time, clock) {
     const row = rows.find(([start, end]) => start <= time && time < end);
@@ -244,7 +247,6 @@ window.testbed = (() => {
   // Points as they come: into the bucket they belong to; the axis grows only when a value leaves it.
   testbed.onNews((news) => {
     for (const entry of shown) {
-      if (!entry.chart || entry.chart.isDisposed()) continue;
       const option = {};
       if (entry.about.id === "ribbon") {
         if (!news.ribbon) continue;
@@ -323,5 +325,6 @@ window.testbed = (() => {
     if (address.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(address), 1000);
   }
 
-  testbed.charts = charts;
+  Object.assign(testbed, { draw, forget });
+  window.addEventListener("load", () => setTimeout(() => import("nicegui-echart"), 1000)); // ready before the first click
 })();

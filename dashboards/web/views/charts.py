@@ -26,6 +26,7 @@ RIBBON_ROWS = 1200
 GRID = {"left": 56, "right": 16, "top": 12, "bottom": 24}
 """The same for every chart of a page, so that their time axes stand under one another."""
 
+_NEAR = 0.4  # a limit so many data spans away still belongs in the picture
 _HOLDING_ROWS = 20_000  # a tag that holds its value is read point by point up to so many, to see where it was BAD
 _MS = 1_000_000
 
@@ -79,8 +80,9 @@ def _time_axis(window: Window, zone: ZoneInfo, t: Language) -> dict[str, Any]:
         "axisPointer": {
             "show": True,
             "snap": False,
+            "z": 100,
             "label": {"show": False},
-            "lineStyle": {**_line("ink-2"), "type": "solid", "width": 1},
+            "lineStyle": {**_line("ink"), "type": "solid", "width": 1},
         },
     }
 
@@ -111,11 +113,14 @@ def scale(low: float, high: float) -> Scale:
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         return Scale(0.0, 1.0, 0.5)
+    if high - low <= max(1e-6 * abs(high), 1e-9):  # a flat line stands in the middle
+        half = max(0.1 * abs(high), 0.5)
+        low, high = low - half, high + half
     if 0 <= low <= 0.5 * high:
         low = 0.0
     elif 0 >= high >= 0.5 * low:
         high = 0.0
-    span = high - low or max(abs(high) * 0.2, 1.0)
+    span = high - low
     rough = span / 4
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * 0.999)
@@ -181,9 +186,10 @@ def value_scale(trend: Trend, tag: Tag) -> Scale:
         return scale(tag.low if tag.low is not None else math.nan, tag.high if tag.high is not None else math.nan)
     low, high = float(trend.minimum[known].min()), float(trend.maximum[known].max())
     span = high - low or abs(high) or 1.0
-    if tag.high is not None and high <= tag.high <= high + span:
+    near = _NEAR * span
+    if tag.high is not None and high <= tag.high <= high + near:
         high = tag.high
-    if tag.low is not None and low - span <= tag.low <= low:
+    if tag.low is not None and low - near <= tag.low <= low:
         low = tag.low
     return scale(low, high)
 

@@ -12,6 +12,7 @@ from dashboards.web.site import View
 from dashboards.web.views.machine import quality, value
 from dashboards.web.words import FAULT_WORDS, KIND_WORDS, LINK_ICONS, LINK_TONES, LINK_WORDS, advice, tag_advice
 from plant.assets import Machine
+from plant.clock import MINUTE
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
 from plant.historian.base import HistorianHealth
 from plant.tags import Tag
@@ -20,6 +21,7 @@ Tags = Mapping[str, Tag]
 Limits = Mapping[str, float | None]
 
 _RAW_LENGTH = 60
+_PATIENCE_NS = 15 * MINUTE
 
 
 def page(
@@ -87,18 +89,15 @@ def fragments(
 
 
 def summary(sources: Sequence[SourceStatus], t: Language) -> Markup:
+    """2 of 3 sources deliver · 1 needs a look."""
     if not sources:
         return Markup("")
     good = sum(one.link is Link.CONNECTED and one.fault is Fault.NONE for one in sources)
     bad = sum(one.link in (Link.DISCONNECTED, Link.FAILING) for one in sources)
-    said = [
-        h("span", t("{n} of {m} sources deliver", n=good, m=len(sources)), class_="said"),
-        bad > 0
-        and h(
-            "span", h("span", t.plural("{n} needs a look", "{n} need a look", bad), class_="attention"), class_="said"
-        ),
-    ]
-    return join(said)
+    said: list[Child] = [t("{n} of {m} sources deliver", n=good, m=len(sources))]
+    if bad:
+        said.append(h("span", t.plural("{n} needs a look", "{n} need a look", bad), class_="attention"))
+    return join([h("span", part, class_="said") for part in said])
 
 
 def source(one: SourceStatus, tags: Tags, names: Mapping[str, str], limits: Limits, t: Language, now_ns: int) -> Markup:
@@ -106,11 +105,11 @@ def source(one: SourceStatus, tags: Tags, names: Mapping[str, str], limits: Limi
     titles = [
         h("th", name, scope="col", class_="num" if number else None)
         for name, number in (
-            (t("Machine"), False),
             (t("Signal"), False),
             (t("Value"), True),
             (t("Quality of the value"), False),
             (t("Age"), True),
+            (t("Machine"), False),
             (t("Raw → value"), False),
         )
     ]
@@ -144,18 +143,15 @@ def no_tags(t: Language) -> Markup:
 
 
 def tag_count(one: SourceStatus, t: Language) -> Markup:
-    faults = sum(status.fault is not Fault.NONE for status in one.tags)
-    return join(
-        [
-            h("span", t.plural("{n} tag", "{n} tags", len(one.tags)), class_="said"),
-            faults > 0
-            and h(
-                "span",
-                h("span", t.plural("{n} with a fault", "{n} with a fault", faults), class_="attention"),
-                class_="said",
-            ),
-        ]
-    )
+    """18 tags · 1 with a fault · 3 wait for their first value."""
+    faults = sum(status.fault not in (Fault.NONE, Fault.NO_DATA) for status in one.tags)
+    waiting = sum(status.fault is Fault.NO_DATA for status in one.tags)
+    said: list[Child] = [t.plural("{n} tag", "{n} tags", len(one.tags))]
+    if faults:
+        said.append(h("span", t.plural("{n} with a fault", "{n} with a fault", faults), class_="attention"))
+    if waiting:
+        said.append(t.plural("{n} waits for its first value", "{n} wait for their first value", waiting))
+    return join([h("span", part, class_="said") for part in said])
 
 
 def source_head(one: SourceStatus, t: Language, now_ns: int) -> Markup:
@@ -201,14 +197,19 @@ def trouble(one: SourceStatus, t: Language, now_ns: int) -> Markup:
     if found is not None:
         since = t("Since {time}.", time=t.moment(one.since_ns, now_ns)) + " "
         notes.append(advice_notice("bad" if one.link is Link.DISCONNECTED else "warn", found, since))
+    long_since = now_ns - one.since_ns > _PATIENCE_NS  # some topics speak once per part
     by_fault: dict[tuple[Fault, str], list[str]] = {}
     for status in one.tags:
-        if status.fault not in (Fault.NONE, one.fault):
+        if status.fault not in (Fault.NONE, one.fault) and (status.fault is not Fault.NO_DATA or long_since):
             by_fault.setdefault((status.fault, status.detail), []).append(status.tag)
     for (fault, detail), tag_ids in by_fault.items():
         said = tag_advice(fault, detail, one, t)
         if said is not None:
-            notes.append(advice_notice("warn", said, h("span", h("code", _list(tag_ids)), ": ")))
+            notes.append(
+                advice_notice(
+                    "info" if fault is Fault.NO_DATA else "warn", said, h("span", h("code", _list(tag_ids)), ": ")
+                )
+            )
     return join(notes)
 
 
@@ -233,11 +234,11 @@ def tag_cells(
     seen = status.last.time_ns if status.last is not None else None
     return join(
         [
-            h("td", names.get(machine_id, machine_id)),
             h("th", tag.label_in(t.code) if tag is not None else name, scope="row", title=status.tag),
             h("td", shown, class_="num"),
             h("td", quality(status.last, t)),
             h("td", age(seen, now_ns, t, limits.get(status.tag)), class_="num"),
+            h("td", names.get(machine_id, machine_id)),
             h("td", decoded, class_="raw"),
         ]
     )

@@ -9,41 +9,34 @@ from dashboards.web.icons import icon
 from dashboards.web.markup import Markup, h, join
 from dashboards.web.parts import age, figure, live, state_chip
 from dashboards.web.site import View
-from dashboards.web.views.overview import coverage
+from dashboards.web.views.overview import coverage, since
 from dashboards.web.windows import Kind, Shown
 from dashboards.web.words import quality_tone, quality_word
-from plant.assets import Machine
 from plant.clock import SECOND
 from plant.oee import Oee
-from plant.plant import Part
+from plant.plant import MachineNow, Part
 from plant.points import Level, Point, Quality
-from plant.states import STATES, Interval, State
+from plant.states import STATES, State
 from plant.tags import Tag
 
 
-def head(machine: Machine, state: Interval | None, view: View, now_ns: int) -> Markup:
+def head(now: MachineNow, view: View) -> Markup:
     """Where the machine stands in the plant, its name, and what it does now."""
-    steps = [h("li", name) for name in machine.path]
+    steps = [h("li", name) for name in now.machine.path]
     return h(
         "div",
         h("nav", h("ol", steps), class_="breadcrumb", aria_label=view.t("Place in the plant")),
-        h("h1", machine.name),
-        live("state", state_line(machine, state, view.t, now_ns), class_="machine-state"),
+        h("h1", now.machine.name),
+        live("state", state_line(now, view.t), class_="machine-state"),
         class_="page-head machine-head",
     )
 
 
-def state_line(machine: Machine, state: Interval | None, t: Language, now_ns: int) -> Markup:
-    """The state and since when; None: nothing is known yet."""
-    if machine.config.states is None:
+def state_line(now: MachineNow, t: Language) -> Markup:
+    """The state and since when."""
+    if now.machine.config.states is None:
         return h("div", h("span", t("This machine has no state signal."), class_="muted"))
-    if state is None:
-        return h("div", state_chip(State.UNKNOWN, t, large=True))
-    return h(
-        "div",
-        state_chip(state.state, t, large=True),
-        h("span", t("since {time}", time=t.moment(state.start_ns, now_ns)), class_="since"),
-    )
+    return h("div", state_chip(now.state, t, large=True), since(now, t))
 
 
 def window_title(shown: Shown, t: Language, now_ns: int) -> str:
@@ -188,13 +181,17 @@ def legend(durations: Mapping[State, int], t: Language) -> Markup:
                 "li",
                 state_chip(state, t),
                 h("span", t.duration(durations[state])),
-                h("span", figure(t.percent(durations[state] / total, 0), "%"), class_="muted"),
+                h("span", figure(_share(durations[state] / total, t), "%"), class_="muted"),
             )
             for state in STATES
             if durations[state] >= SECOND
         ],
         class_="legend",
     )
+
+
+def _share(part: float, t: Language) -> str:
+    return t.percent(part, 0 if part >= 0.01 else 1)
 
 
 def parts_table(parts: Sequence[Part], counted: bool, t: Language, now_ns: int) -> Markup:  # noqa: FBT001
@@ -226,7 +223,7 @@ def _part_row(part: Part, t: Language, now_ns: int) -> Markup:
         words = t("Scrap") if part.scrap >= part.count else t("{n} scrap", n=t.integer(part.scrap))
         result = h("span", icon("cross", 14), words, class_="result bad")
     else:
-        result = h("span", icon("check", 14), t("Good"), class_="result")
+        result = h("span", icon("check", 14), t("Good part"), class_="result")
     return h(
         "tr",
         h("td", t.moment(part.time_ns, now_ns, seconds=True)),
@@ -282,22 +279,38 @@ def quality(point: Point | None, t: Language) -> Markup:
     return h("span", icon(sign, 14), quality_word(point.quality, t), class_=f"result {tone}")
 
 
-def chart_head(tag: Tag, point: Point | None, chart_id: str, t: Language) -> Markup:
-    """Name and unit on the left; on the right the value now, or under the cursor, and the exports."""
+def chart_head(tag: Tag, point: Point | None, t: Language) -> Markup:
+    """Name, unit and valid range on the left; on the right the value now, or under the cursor, and the exports."""
     name = tag.label_in(t.code)
     return h(
         "div",
         h("h3", name, tag.unit and h("span", " ", tag.unit, class_="muted")),
-        h("p", class_="readout", data_readout=chart_id),
+        h("p", valid_range(tag, t), class_="valid"),
+        h("p", class_="readout", data_readout=tag.id),
         live(f"value-{tag.id}", value(tag, point, t), "p", class_="now-value"),
         h(
             "span",
-            _export("csv", "download", t("Save {name} as CSV", name=name), "CSV", chart_id),
-            _export("png", "image", t("Save {name} as a picture", name=name), "PNG", chart_id),
+            _export("csv", "download", t("Save {name} as CSV", name=name), "CSV", tag.id),
+            _export("png", "image", t("Save {name} as a picture", name=name), "PNG", tag.id),
             class_="exports",
         ),
         class_="chart-head",
     )
+
+
+def valid_range(tag: Tag, t: Language) -> str:
+    """The tag's limits in words: a line in the chart only shows those that are near."""
+
+    def written(limit: float) -> str:
+        return t.number(limit, 0 if limit == int(limit) else tag.decimals)
+
+    if tag.low is not None and tag.high is not None:
+        return t("valid {low}–{high}", low=written(tag.low), high=written(tag.high))
+    if tag.high is not None:
+        return t("valid up to {high}", high=written(tag.high))
+    if tag.low is not None:
+        return t("valid from {low}", low=written(tag.low))
+    return ""
 
 
 def _export(kind: str, sign: str, title: str, word: str, chart_id: str) -> Markup:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from dashboards.web.i18n import Language
 from dashboards.web.icons import icon
-from dashboards.web.markup import Markup, h
+from dashboards.web.markup import Child, Markup, h
 from dashboards.web.parts import age, empty, figure, live, state_chip
 from dashboards.web.site import View
+from dashboards.web.views.charts import ribbon_rows
 from plant.clock import MINUTE
 from plant.historian.base import Trend
 from plant.oee import Oee
 from plant.plant import MachineNow
 from plant.shifts import Shift
-from plant.states import State
+from plant.states import STATES, State, Timeline
 
 QUIET_AFTER_S = 60.0
 """A machine from which nothing came for so long is shown dimmed."""
@@ -24,7 +26,18 @@ QUIET_AFTER_S = 60.0
 _DOWN = (State.STOPPED, State.FAULT)
 
 
-def page(machines: Sequence[MachineNow], trends: Mapping[str, Trend | None], view: View) -> Markup:
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a card shows besides the figures: its first signal over the last hour, and the states of the shift."""
+
+    trend: Trend | None = None
+    states: Timeline | None = None
+
+
+_NOTHING = Glance()
+
+
+def page(machines: Sequence[MachineNow], glances: Mapping[str, Glance], view: View) -> Markup:
     """The whole page."""
     t = view.t
     if not machines or all(now.last_point_ns is None for now in machines):
@@ -35,7 +48,7 @@ def page(machines: Sequence[MachineNow], trends: Mapping[str, Trend | None], vie
             h("a", t("See the connections"), href=view.to("/connections"), class_="button primary"),
         )
     else:
-        body = h("div", [card(now, trends.get(now.machine.id), view) for now in machines], class_="cards")
+        body = h("div", [card(now, glances.get(now.machine.id, _NOTHING), view) for now in machines], class_="cards")
     return h(
         "div",
         h("div", h("h1", t("Overview")), live("summary", summary(machines, t), "p", class_="lead"), class_="page-head"),
@@ -44,11 +57,11 @@ def page(machines: Sequence[MachineNow], trends: Mapping[str, Trend | None], vie
     )
 
 
-def fragments(machines: Sequence[MachineNow], trends: Mapping[str, Trend | None], view: View) -> dict[str, Markup]:
+def fragments(machines: Sequence[MachineNow], glances: Mapping[str, Glance], view: View) -> dict[str, Markup]:
     """What changes on the page from second to second, by live key."""
     found = {"summary": summary(machines, view.t)}
     for now in machines:
-        found[f"card-{now.machine.id}"] = card_body(now, trends.get(now.machine.id), view)
+        found[f"card-{now.machine.id}"] = card_body(now, glances.get(now.machine.id, _NOTHING), view)
     return found
 
 
@@ -60,15 +73,15 @@ def summary(machines: Sequence[MachineNow], t: Language) -> Markup:
     running = sum(now.state is State.RUNNING for now in machines)
     down = sum(now.state in _DOWN for now in machines)
     silent = sum(now.state is State.UNKNOWN for now in machines)
-    said = [
-        h("span", t("{n} of {m} machines are running", n=running, m=len(machines))),
-        down and h("span", t.plural("{n} is stopped", "{n} are stopped", down), class_="attention"),
-        silent and h("span", t.plural("{n} without data", "{n} without data", silent)),
-    ]
-    return h("span", [h("span", part, class_="said") for part in said if part])
+    said: list[Child] = [t("{n} of {m} machines are running", n=running, m=len(machines))]
+    if down:
+        said.append(h("span", t.plural("{n} is stopped", "{n} are stopped", down), class_="attention"))
+    if silent:
+        said.append(t.plural("{n} without data", "{n} without data", silent))
+    return h("span", [h("span", part, class_="said") for part in said])
 
 
-def card(now: MachineNow, trend: Trend | None, view: View) -> Markup:
+def card(now: MachineNow, glance: Glance, view: View) -> Markup:
     """One machine; all of it is a link to its page. The link stays while the rest is replaced: it may have focus."""
     machine = now.machine
     return h(
@@ -79,12 +92,12 @@ def card(now: MachineNow, trend: Trend | None, view: View) -> Markup:
             h("p", " › ".join(machine.path[2:]), class_="place"),
             h("span", icon("chevron", 18), class_="go"),
         ),
-        live(f"card-{machine.id}", card_body(now, trend, view)),
+        live(f"card-{machine.id}", card_body(now, glance, view)),
         class_="card machine-card",
     )
 
 
-def card_body(now: MachineNow, trend: Trend | None, view: View) -> Markup:
+def card_body(now: MachineNow, glance: Glance, view: View) -> Markup:
     t = view.t
     quiet = now.last_point_ns is None or now.time_ns - now.last_point_ns > QUIET_AFTER_S * 1e9
     return h(
@@ -103,7 +116,8 @@ def card_body(now: MachineNow, trend: Trend | None, view: View) -> Markup:
             class_="card-figures",
         ),
         h("div", parts_line(now.oee, t), class_="card-parts"),
-        trend_line(trend, now, t),
+        ribbon(glance.states, now, t),
+        trend_line(glance.trend, now, t),
         h("footer", h("span", t("Last value")), age(now.last_point_ns, now.time_ns, t, QUIET_AFTER_S)),
         class_="card-body quiet" if quiet else "card-body",
         data_state=now.state.value,
@@ -112,8 +126,10 @@ def card_body(now: MachineNow, trend: Trend | None, view: View) -> Markup:
 
 def since(now: MachineNow, t: Language) -> Markup | None:
     """Since when the state holds; nothing while there is none."""
-    if now.state_since_ns is None or (now.state is State.UNKNOWN and now.last_point_ns is None):
+    if now.last_point_ns is None:
         return None
+    if now.state_since_ns is None:
+        return h("span", t("for more than a day"), class_="since")
     return h("span", t("since {time}", time=t.moment(now.state_since_ns, now.time_ns)), class_="since")
 
 
@@ -161,14 +177,43 @@ def parts_line(oee: Oee | None, t: Language) -> Markup:
     produced = oee.produced if oee else None
     if oee is None or produced is None:
         return h("p", t("Parts are not counted"), class_="muted")
-    if oee.scrap is None:
+    if oee.scrap is None or oee.good is None:
         return h(
-            "p", figure(t.integer(produced)), " ", t("parts"), " ", h("span", t("scrap not counted"), class_="muted")
+            "p",
+            _counted(produced, t.plural("part", "parts", produced), t),
+            h("span", t("scrap not counted"), class_="muted"),
         )
     return h(
         "p",
-        h("span", figure(t.integer(oee.good)), " ", t("good"), class_="good"),
-        h("span", figure(t.integer(oee.scrap)), " ", t("scrap"), class_="scrap"),
+        _counted(oee.good, t.plural("good", "good", oee.good), t),
+        h("span", t.integer(oee.scrap), " ", t.plural("scrapped", "scrapped", oee.scrap), class_="muted"),
+    )
+
+
+def _counted(n: int, word: str, t: Language) -> Markup:
+    return h("span", figure(t.integer(n)), " ", word)
+
+
+def ribbon(states: Timeline | None, now: MachineNow, t: Language) -> Markup | None:
+    """The shift's states as one thin band; what is to come is blank."""
+    if states is None:
+        return None
+    window = states.window
+    rows = ribbon_rows(states, min(now.time_ns, window.end_ns))
+    start, length = window.start_ns // 1_000_000, window.length_ns / 1_000_000
+    segments = [
+        h(
+            "span",
+            class_="seg",
+            data_state=STATES[code].value,
+            style=f"left:{(begin - start) / length:.4%};width:{(end - begin) / length:.4%}",
+        )
+        for begin, end, code in rows
+    ]
+    return h(
+        "div",
+        h("div", segments, class_="mini-ribbon", role="img", aria_label=t("States of the shift")),
+        h("p", h("span", t.clock(window.start_ns)), h("span", t.clock(window.end_ns)), class_="spark-label"),
     )
 
 
