@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -24,9 +24,13 @@ from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
 from plant.errors import ResourceError
 from plant.historian.base import Historian
 from plant.points import PointBatch
+from plant.reload import Difference
 from plant.tags import Tag
 
 log = logging.getLogger(__name__)
+
+_END_SOURCE_S = 2.0
+"""How long a source that a reload ends may take to store what it has received."""
 
 
 def build_source(name: str, config: PlantConfig, clock: Clock) -> Source | None:
@@ -48,21 +52,30 @@ def tags_of(source: str, config: PlantConfig) -> tuple[Tag, ...]:
     return tuple(tag for tag in config.tags() if tag.source == source)
 
 
+def _collected(config: PlantConfig) -> dict[str, tuple[object, ...]]:
+    """All that each source is built from: when it is equal, the source need not be touched."""
+    tags: dict[str, list[Tag]] = {name: [] for name in config.sources}
+    for tag in config.tags():
+        tags[tag.source].append(tag)
+    place = (config.plant.enterprise, config.plant.site)  # part of an MQTT client id
+    return {name: (section, place, tags[name]) for name, section in config.sources.items()}
+
+
 class Gateway:
     """`async with Gateway(…)`. Implements plant.connections.Connections. Started once."""
 
     def __init__(self, config: PlantConfig, historian: Historian, data_dir: Path, clock: Clock = system_clock) -> None:
         self._config, self._historian, self._clock = config, historian, clock
         self._path = data_dir / "outbox.sqlite"
-        built = {name: build_source(name, config, clock) for name in config.sources}
-        self._sources = {name: SupervisedSource(source) for name, source in built.items() if source is not None}
+        self._sources = self._build(config, config.sources)
+        self._applying = asyncio.Lock()
         self._born_ns = clock()
         self._committer = Committer(self._append)
         self._outbox: Outbox | None = None
         self._forwarder: Forwarder | None = None
         self._forward_crash = ""
         self._workers: tuple[Worker, ...] = ()
-        self._collecting: list[asyncio.Task[None]] = []
+        self._collecting: dict[str, asyncio.Task[None]] = {}
         self._storing: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -85,26 +98,56 @@ class Gateway:
             asyncio.create_task(self._committer.run(), name="commit to outbox"),
             asyncio.create_task(supervise("forwarding", forwarder.run, self._forwarding_crashed), name="forward"),
         ]
-        self._collecting = [
-            asyncio.create_task(source.run(self._committer.emit), name=f"source {name}")
-            for name, source in self._sources.items()
-        ]
+        self._collect(self._sources)
 
     async def stop(self) -> None:
         """Within 2 s: sources end, what they delivered is committed and, if the historian takes it, forwarded."""
         if self._outbox is None or self._forwarder is None or not self._workers:
             return
-        await _end(self._collecting, within_s=0.8)
+        await _end(list(self._collecting.values()), within_s=0.8)
         await _try("committing the last points", self._committer.drain(), within_s=0.4)
         await _end(self._storing, within_s=0.1)
         await _try("forwarding the last points", self._forwarder.flush(), within_s=0.5)
         await _try("closing the outbox", self._workers[0].call(self._outbox.close), within_s=0.2)
         self._close_workers()
 
+    async def apply(self, config: PlantConfig) -> Difference:
+        """From now on collects as configured so; gives what became of each source.
+
+        A source whose settings and tags are the same is not touched. Raises UserInputError, with everything as
+        before, when one cannot be built.
+        """
+        async with self._applying:
+            # In a thread: comparing and planning thousands of tags must not hold up the sources that go on.
+            difference, begins = await asyncio.to_thread(self._plan, config)
+            ends = [
+                self._collecting.pop(n) for n in (*difference.changed, *difference.removed) if n in self._collecting
+            ]
+            self._sources = {n: s for n, s in self._sources.items() if n in difference.kept} | begins
+            self._config = config
+            try:
+                await _end(ends, within_s=_END_SOURCE_S)
+            finally:
+                if self._storing:
+                    self._collect(begins)
+            return difference
+
+    def _plan(self, config: PlantConfig) -> tuple[Difference, dict[str, SupervisedSource]]:
+        difference = Difference.between(_collected(self._config), _collected(config))
+        return difference, self._build(config, (*difference.added, *difference.changed))
+
+    def _build(self, config: PlantConfig, names: Iterable[str]) -> dict[str, SupervisedSource]:
+        built = {name: build_source(name, config, self._clock) for name in names}
+        return {name: SupervisedSource(source) for name, source in built.items() if source is not None}
+
+    def _collect(self, sources: Mapping[str, SupervisedSource]) -> None:
+        for name, source in sources.items():
+            self._collecting[name] = asyncio.create_task(source.run(self._committer.emit), name=f"source {name}")
+
     def sources(self) -> tuple[SourceStatus, ...]:
+        config, running = self._config, self._sources
         return tuple(
-            self._sources[name].status() if name in self._sources else self._without_link(name)
-            for name in self._config.sources
+            running[name].status() if name in running else self._without_link(name, config) for name in config.sources
         )
 
     def outbox(self) -> OutboxStatus:
@@ -119,8 +162,8 @@ class Gateway:
             return replace(status, fault=Fault.UNREACHABLE, detail=self._forwarder.failure)
         return status
 
-    def _without_link(self, name: str) -> SourceStatus:
-        section = self._config.sources[name]
+    def _without_link(self, name: str, config: PlantConfig) -> SourceStatus:
+        section = config.sources[name]
         return SourceStatus(
             name=name,
             kind=section.type,
@@ -128,7 +171,7 @@ class Gateway:
             link=Link.STOPPED,
             since_ns=self._born_ns,
             detail="a recording: imported, not connected",
-            tags=tuple(TagStatus(tag.id) for tag in tags_of(name, self._config)),
+            tags=tuple(TagStatus(tag.id) for tag in tags_of(name, config)),
         )
 
     async def _append(self, batches: Sequence[PointBatch]) -> None:

@@ -231,5 +231,5 @@ class PlantConfig(Section):
         """Seconds after which a point of the tag says nothing any more; None: it holds until the next one."""
         if tag.stale_after_s is not None:
             return tag.stale_after_s
-        source = self.sources[tag.source]
+        source = self.sources.get(tag.source)  # a reload may just have removed it
         return 5 * (tag.poll_s or source.poll_s) if isinstance(source, ModbusTcpSource) else None

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from plant.errors import ConfigError, EquipmentError, ResourceError, TestbedError
+from testbed.report import print_mistakes
 
 app = typer.Typer(
     name="testbed",
@@ -56,12 +57,13 @@ def run(
     port: PortOption = 8080,
     data_dir: DataDir = None,
 ) -> None:
-    """Run gateway, historian and pages for a plant of your own. Ctrl-C ends everything."""
-    from plant.config_file import load_plant
+    """Run gateway, historian and pages for a plant of your own. Ctrl-C ends everything.
+
+    SIGHUP and POST /api/reload read the file again: a bad one changes nothing, an unchanged source is not interrupted.
+    """
     from testbed.system import run_system
 
-    config = load_plant(plant_file)
-    run_system(config, _data_dir(data_dir, plant_file), port, console)
+    run_system(plant_file, _data_dir(data_dir, plant_file), port, console)
 
 
 @app.command()
@@ -145,10 +147,7 @@ def _count(number: int, noun: str) -> str:
 def _report(error: TestbedError) -> int:
     """Say what is wrong and what to do next; the exit code tells who must act."""
     if isinstance(error, ConfigError):
-        for mistake in error.mistakes:
-            place = f"{mistake.file}:{mistake.line}" if mistake.line else str(mistake.file)
-            advice = escape(f"{mistake.wrong} {mistake.right}")
-            console.print(f"[bold]{escape(place)}[/]  [red]{escape(mistake.field)}[/]: {advice}", soft_wrap=True)
+        print_mistakes(error, console)
         console.print(f"{_count(len(error.mistakes), 'mistake')}.", end=" ")
     else:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
@@ -162,6 +161,7 @@ def _report(error: TestbedError) -> int:
 def main() -> None:
     """Entry point of the `testbed` command."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("testbed.audit").setLevel(logging.INFO)
     try:
         app()
     except TestbedError as error:
