@@ -33,10 +33,9 @@ _END_SOURCE_S = 2.0
 """How long a source that a reload ends may take to store what it has received."""
 
 
-def build_source(name: str, config: PlantConfig, clock: Clock) -> Source | None:
-    """The source of that name; None for one without a live link, such as a recording."""
+def build_source(name: str, config: PlantConfig, tags: Sequence[Tag], clock: Clock) -> Source | None:
+    """The source of that name with its tags; None for one without a live link, such as a recording."""
     section = config.sources[name]
-    tags = tags_of(name, config)
     match section:
         case ModbusTcpConfig():
             return ModbusTcpSource(name, section, tags, clock)
@@ -47,16 +46,16 @@ def build_source(name: str, config: PlantConfig, clock: Clock) -> Source | None:
             return None
 
 
-def tags_of(source: str, config: PlantConfig) -> tuple[Tag, ...]:
-    """The tags that a source delivers, in the order of the file."""
-    return tuple(tag for tag in config.tags() if tag.source == source)
-
-
-def _collected(config: PlantConfig) -> dict[str, tuple[object, ...]]:
-    """All that each source is built from: when it is equal, the source need not be touched."""
-    tags: dict[str, list[Tag]] = {name: [] for name in config.sources}
+def tags_by_source(config: PlantConfig) -> dict[str, tuple[Tag, ...]]:
+    """The tags that each source delivers, in the order of the file."""
+    found: dict[str, list[Tag]] = {name: [] for name in config.sources}
     for tag in config.tags():
-        tags[tag.source].append(tag)
+        found[tag.source].append(tag)
+    return {name: tuple(tags) for name, tags in found.items()}
+
+
+def _collected(config: PlantConfig, tags: Mapping[str, Sequence[Tag]]) -> dict[str, tuple[object, ...]]:
+    """All that each source is built from: when it is equal, the source need not be touched."""
     place = (config.plant.enterprise, config.plant.site)  # part of an MQTT client id
     return {name: (section, place, tags[name]) for name, section in config.sources.items()}
 
@@ -67,7 +66,8 @@ class Gateway:
     def __init__(self, config: PlantConfig, historian: Historian, data_dir: Path, clock: Clock = system_clock) -> None:
         self._config, self._historian, self._clock = config, historian, clock
         self._path = data_dir / "outbox.sqlite"
-        self._sources = self._build(config, config.sources)
+        self._tags = tags_by_source(config)
+        self._sources = self._build(config, self._tags, config.sources)
         self._applying = asyncio.Lock()
         self._born_ns = clock()
         self._committer = Committer(self._append)
@@ -119,12 +119,12 @@ class Gateway:
         """
         async with self._applying:
             # In a thread: comparing and planning thousands of tags must not hold up the sources that go on.
-            difference, begins = await asyncio.to_thread(self._plan, config)
+            difference, tags, begins = await asyncio.to_thread(self._plan, config)
             ends = [
                 self._collecting.pop(n) for n in (*difference.changed, *difference.removed) if n in self._collecting
             ]
             self._sources = {n: s for n, s in self._sources.items() if n in difference.kept} | begins
-            self._config = config
+            self._config, self._tags = config, tags
             try:
                 await _end(ends, within_s=_END_SOURCE_S)
             finally:
@@ -132,12 +132,16 @@ class Gateway:
                     self._collect(begins)
             return difference
 
-    def _plan(self, config: PlantConfig) -> tuple[Difference, dict[str, SupervisedSource]]:
-        difference = Difference.between(_collected(self._config), _collected(config))
-        return difference, self._build(config, (*difference.added, *difference.changed))
+    def _plan(self, config: PlantConfig) -> tuple[Difference, dict[str, tuple[Tag, ...]], dict[str, SupervisedSource]]:
+        """What becomes of each source, the tags of all, and the sources that begin."""
+        tags = tags_by_source(config)
+        difference = Difference.between(_collected(self._config, self._tags), _collected(config, tags))
+        return difference, tags, self._build(config, tags, (*difference.added, *difference.changed))
 
-    def _build(self, config: PlantConfig, names: Iterable[str]) -> dict[str, SupervisedSource]:
-        built = {name: build_source(name, config, self._clock) for name in names}
+    def _build(
+        self, config: PlantConfig, tags: Mapping[str, Sequence[Tag]], names: Iterable[str]
+    ) -> dict[str, SupervisedSource]:
+        built = {name: build_source(name, config, tags[name], self._clock) for name in names}
         return {name: SupervisedSource(source) for name, source in built.items() if source is not None}
 
     def _collect(self, sources: Mapping[str, SupervisedSource]) -> None:
@@ -171,7 +175,7 @@ class Gateway:
             link=Link.STOPPED,
             since_ns=self._born_ns,
             detail="a recording: imported, not connected",
-            tags=tuple(TagStatus(tag.id) for tag in tags_of(name, config)),
+            tags=tuple(TagStatus(tag.id) for tag in self._tags.get(name, ())),
         )
 
     async def _append(self, batches: Sequence[PointBatch]) -> None:

@@ -21,6 +21,7 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 LocalTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
+_TAG_FIELDS = set(Tag.model_fields)
 _DAY_MINUTES = 24 * 60
 
 
@@ -221,8 +222,9 @@ class PlantConfig(Section):
 
     def tags(self) -> tuple[Tag, ...]:
         """Every tag of the plant with its identity, in the order of the file."""
+        # Built without checking again what the file's own model has checked: thousands of tags cost time and memory.
         return tuple(
-            Tag(machine=machine_id, name=name, **fields.model_dump())
+            Tag.model_construct(_TAG_FIELDS, machine=machine_id, name=name, **dict(fields))
             for machine_id, machine in self.machines.items()
             for name, fields in machine.tags.items()
         )
