@@ -87,7 +87,7 @@ class MachineOut(BaseModel):
     path: list[str] = Field(description="Enterprise, site, area, line (ISA-95)", min_length=4, max_length=4)
     state: State = Field(description="State now; unknown: no data")
     since: Time | None = Field(description="Since when it is in that state; null: longer than is looked back")
-    last_point: Time | None = Field(description="Newest point of any of its tags")
+    last_point: Time | None = Field(description="Newest point of any of its tags that is not BAD")
     shift: ShiftOut | None = Field(description="The shift that is on, else the latest one")
     oee: OeeSummary | None = Field(description="Of that shift so far; null for a machine without states")
 

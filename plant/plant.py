@@ -31,8 +31,8 @@ _SINCE_LOOK_BACK = DAY
 
 @dataclass(frozen=True, slots=True)
 class MachineNow:
-    """One machine at a glance. `oee` covers the shift so far (or the latest one); `last_point_ns` is the newest of
-    any of its tags; `state_since_ns` is None when the state has lasted longer than a day."""
+    """One machine at a glance. `oee` covers the shift so far (or the latest one); `last_point_ns` is the newest
+    of any of its tags that is not BAD; `state_since_ns` is None when the state has lasted longer than a day."""
 
     machine: Machine
     time_ns: int
@@ -231,7 +231,7 @@ class Plant:
         now = self.clock()
         shift = setup.calendar.latest(now)
         current = self._current_state(setup, machine, now)
-        newest = [point.time_ns for point in self.last(tag.id for tag in machine.tags).values()]
+        newest = [point.time_ns for point in self.historian.last_good(tag.id for tag in machine.tags).values()]
         return MachineNow(
             machine=machine,
             time_ns=now,

@@ -1,7 +1,8 @@
 """Values into registers, bits and payload numbers: the inverse of the gateway's decoding. Pure.
 
 A device saturates where a value leaves its type's range; it never wraps. Of a value of one register BADC and DCBA swap
-the bytes; a bit or half of a register stays where it is. Of a string only the bytes inside each register change places (BADC, DCBA); its words stay in reading order.
+the bytes; a bit or half of a register stays where it is. Of a string only the bytes inside each register change places
+(BADC, DCBA); its words stay in reading order.
 """
 
 from __future__ import annotations

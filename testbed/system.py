@@ -108,6 +108,8 @@ def _uvicorn_config(app: object) -> uvicorn.Config:
         # Browsers keep their sockets open for ever: do not wait for them when it is time to stop.
         timeout_graceful_shutdown=1,
         ws="websockets-sansio",
+        # Live values are short: deflating each costs more than it saves on one computer.
+        ws_per_message_deflate=False,
     )
 
 

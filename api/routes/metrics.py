@@ -118,7 +118,9 @@ def _sources(sources: tuple[SourceStatus, ...], now_ns: int) -> Iterator[Metric]
 
 def _machines(machines: tuple[MachineNow, ...], now_ns: int) -> Iterator[Metric]:
     state = GaugeMetricFamily("testbed_machine_state", "1 for the present state", labels=["machine", "state"])
-    age = GaugeMetricFamily("testbed_machine_last_point_age_seconds", "Age of the newest point", labels=["machine"])
+    age = GaugeMetricFamily(
+        "testbed_machine_last_point_age_seconds", "Age of the newest point that is not BAD", labels=["machine"]
+    )
     factors = {
         name: GaugeMetricFamily(f"testbed_machine_{name}_ratio", f"{words} of the shift so far", labels=["machine"])
         for name, words in (

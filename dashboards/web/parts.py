@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dashboards.web.advice import Advice
 from dashboards.web.i18n import DASH, Language
 from dashboards.web.icons import icon
 from dashboards.web.markup import Child, Markup, h
-from dashboards.web.words import STATE_WORDS, Advice
+from dashboards.web.words import STATE_WORDS
 from plant.states import State
 
 
@@ -30,18 +31,17 @@ def figure(value: str, unit: str = "") -> Markup:
     return h("span", value, unit and value != DASH and h("span", "\u00a0" + unit, class_="unit"), class_="figure")
 
 
-def age(time_ns: int | None, now_ns: int, t: Language, stale_after_s: float | None = None) -> Markup:
-    """How long ago, counted on by the browser; dimmed by it where too old."""
-    if time_ns is None:
-        return h("span", DASH, class_="age")
-    stale = stale_after_s is not None and now_ns - time_ns > stale_after_s * 1e9
+def age(
+    time_ns: int | None, now_ns: int, t: Language, stale_after_s: float | None = None, key: str | None = None
+) -> Markup:
+    """How long ago, counted on by the browser, dimmed where too old. With a key, new times come as `ages`."""
+    stale = time_ns is not None and stale_after_s is not None and now_ns - time_ns > stale_after_s * 1e9
     return h(
         "time",
         t.ago(time_ns, now_ns),
         class_="age stale" if stale else "age",
-        datetime=t.local(time_ns).isoformat(timespec="seconds"),
-        title=t.moment(time_ns, now_ns, seconds=True),
-        data_age=time_ns // 1_000_000,
+        data_age=None if time_ns is None else time_ns // 1_000_000,
+        data_age_of=key,
         data_stale_s=stale_after_s,
     )
 

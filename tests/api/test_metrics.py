@@ -45,7 +45,7 @@ def test_figures(client: TestClient) -> None:
     assert found["testbed_machine_state", "machine=cnc", "state=fault"] == 1
     assert found["testbed_machine_state", "machine=cnc", "state=running"] == 0
     assert found["testbed_machine_availability_ratio", "machine=cnc"] == pytest.approx(8400 / 10800)
-    assert found["testbed_machine_last_point_age_seconds", "machine=cnc"] == 1
+    assert found["testbed_machine_last_point_age_seconds", "machine=cnc"] == 600
 
 
 def test_what_is_not_known_is_left_out(client: TestClient) -> None:

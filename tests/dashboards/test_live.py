@@ -129,7 +129,8 @@ async def test_a_machine_page_tells_points_state_and_figures(plant: Plant) -> No
     news = await asyncio.to_thread(live.news, NOW, batch)
     assert news.data["points"] == {"mill-1.load": [[(NOW - SECOND) // 1_000_000, 41.5], [NOW // 1_000_000, None]]}
     assert news.data["ribbon"][0] > (NOW - 12 * HOUR) // 1_000_000
-    assert {"state", "oee", "legend", "parts", "value-mill-1.load", "signal-mill-1.state"} <= set(news.html)
+    assert {"state", "oee", "legend", "parts", "value-mill-1.load", "quality-mill-1.state"} <= set(news.html)
+    assert news.data["ages"]["mill-1.load"] <= NOW // 1_000_000
     again = live.news(NOW, PointBatch.empty())
     assert again.html == news.html
     assert again.html is not news.html  # the broadcaster compares the two

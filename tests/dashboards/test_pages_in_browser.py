@@ -71,7 +71,7 @@ def test_each_page_opens_in_swedish_and_fits(
 def test_values_are_live(browser: Browser, site: str) -> None:
     with visit(browser, site) as page:
         page.goto("/machine/mill-1")
-        value = page.locator("[data-live='value-mill-1.load']")
+        value = page.locator(".now-value[data-live='value-mill-1.load']")
         before = value.inner_text()
         expect(value).not_to_have_text(before)
         _charts_drawn(page, 4)

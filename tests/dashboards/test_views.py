@@ -11,13 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 from dashboards.web import frame
+from dashboards.web.advice import source_advice
 from dashboards.web.i18n import language
 from dashboards.web.markup import Markup, h
 from dashboards.web.pages.table import PAGES
 from dashboards.web.site import Site, View, reader
 from dashboards.web.views import connections, machine, overview
 from dashboards.web.windows import Choice, Kind
-from dashboards.web.words import FAULT_WORDS, LINK_WORDS, STATE_WORDS, advice, quality_word
+from dashboards.web.words import FAULT_WORDS, LINK_WORDS, STATE_WORDS, quality_word
 from plant.clock import HOUR, MINUTE, SECOND, Window, parse_iso
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus
 from plant.historian.base import HistorianHealth
@@ -87,7 +88,7 @@ def test_a_machine_without_data_shows_a_dash_and_its_coverage(plant: Plant) -> N
 def test_a_cards_link_is_outside_what_is_replaced(plant: Plant) -> None:
     parts = overview.fragments(plant.overview(), {}, EN)
     assert not [key for key, html in parts.items() if "<a " in html]
-    assert set(parts) == {"summary"} | {f"card-{m.id}" for m in plant.machines()}
+    assert set(parts) == {"summary"} | {f"{part}-{m.id}" for m in plant.machines() for part in ("card", "spark")}
 
 
 def test_a_sparkline_breaks_at_a_gap(plant: Plant) -> None:
@@ -133,7 +134,7 @@ def test_signals_show_value_quality_and_age(plant: Plant) -> None:
     table = machine.signals_table(mill.tags, plant.last(tag.id for tag in mill.tags), {}, EN.t, NOW)
     assert "Spindle load" in text(table)
     assert "execute Good" in text(table)
-    assert table.count("data-age=") == len(mill.tags)
+    assert table.count("data-age-of=") == len(mill.tags)
 
 
 # Connections
@@ -168,7 +169,7 @@ def test_a_full_buffer_is_not_hidden(plant: Plant) -> None:
 def test_every_fault_has_words_and_a_next_step(fault: Fault, kind: str, detail: str) -> None:
     source = SourceStatus("s", kind, "10.0.0.7:502", Link.DISCONNECTED, NOW, fault, detail)
     for view in (SV, EN):
-        found = advice(source, view.t)
+        found = source_advice(source, view.t)
         assert found is not None
         assert len(found.what) > 10
         assert len(found.next_step) > 10

@@ -6,6 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gateway.gateway import Gateway
@@ -34,13 +35,20 @@ MACHINES = {
 
 
 class Stoppable:
-    """The shop floor's clock: real time until it is stopped."""
+    """The shop floor's clock: real time until it is stopped. Knows the longest time between two ticks."""
 
     def __init__(self) -> None:
         self.stopped_ns: int | None = None
+        self.longest_tick_ns = 0
+        self._asked_ns = time.time_ns()
 
     def __call__(self) -> int:
-        return self.stopped_ns or time.time_ns()
+        if self.stopped_ns:
+            return self.stopped_ns
+        now = time.time_ns()
+        self.longest_tick_ns = max(self.longest_tick_ns, now - self._asked_ns)
+        self._asked_ns = now
+        return now
 
     def stop(self) -> None:
         self.stopped_ns = time.time_ns()
@@ -80,12 +88,12 @@ async def test_figures_tell_the_ledgers_truth(config: PlantConfig, tmp_path: Pat
         await floor.stop()
     try:
         for machine_id in MACHINES:
-            compare(Plant(config, historian), floor, machine_id, clock(), end)
+            compare(Plant(config, historian), floor, machine_id, clock, end)
     finally:
         await asyncio.to_thread(historian.close)
 
 
-def compare(plant: Plant, floor: ShopFloor, machine_id: str, stopped_ns: int, end: int) -> None:
+def compare(plant: Plant, floor: ShopFloor, machine_id: str, clock: Stoppable, end: int) -> None:
     machine = plant.machine(machine_id)
     parts, states = machine.config.parts, machine.config.states
     assert parts is not None
@@ -99,14 +107,18 @@ def compare(plant: Plant, floor: ShopFloor, machine_id: str, stopped_ns: int, en
     # Parts: since the first reading, to the last part.
     start = int(max(counted.time_ns[usable][0], observed.time_ns[0]))
     begin = counted.value[usable & (counted.time_ns <= start)][-1]
-    window = Window(start + 1, stopped_ns)
+    window = Window(start + 1, clock())
     figures = plant.oee(machine_id, Window(start + 1, end))
     truth = floor.ledger.parts(machine_id, Window(0, end))
     assert figures.produced == truth.total - begin > 2, machine_id
 
     # States: every change within one poll interval (and the age of the registers) of the truth.
-    polled = isinstance(config_source(plant, machine_id), ModbusTcpSource)
-    slack = int((POLL_S + TICK_S + 0.05 if polled else 0.001) * SECOND)
+    slack = SECOND // 1000
+    if isinstance(config_source(plant, machine_id), ModbusTcpSource):
+        intervals = np.diff(observed.time_ns)
+        assert np.median(intervals) == pytest.approx(POLL_S * SECOND, rel=0.2)
+        # On a busy computer a poll or a tick comes late: what counts is that none was missed.
+        slack += int(intervals.max()) + clock.longest_tick_ns
     seen = [(i.start_ns, i.state) for i in plant.states(machine_id, window)][1:]
     merge = IDLE_ON_THE_LATHE if machine_id == "lathe-1" else set()
     real = [change for change in true_changes(floor, machine_id, merge) if change[0] > window.start_ns + slack]

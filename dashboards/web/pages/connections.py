@@ -9,7 +9,7 @@ from nicegui import ui
 from dashboards.web.live import News
 from dashboards.web.pages.base import Loaded
 from dashboards.web.site import Site, View
-from dashboards.web.views import connections
+from dashboards.web.views import connections, signals
 from plant.clock import SECOND
 from plant.historian.base import HistorianHealth
 from plant.points import PointBatch
@@ -37,7 +37,7 @@ class ConnectionsLive:
 
     def __init__(self, site: Site, view: View) -> None:
         self._site, self._view = site, view
-        self._limits = _limits(site)
+        self._tags = {tag.id: tag for tag in site.plant.tags()}
         self._store: HistorianHealth | None = None
         self._store_ns = 0
 
@@ -51,8 +51,9 @@ class ConnectionsLive:
         if self._store is None or now_ns - self._store_ns >= _STORE_EVERY_NS:
             self._store, self._store_ns = plant.health(), now_ns
         sources, outbox = gateway.sources(), gateway.outbox()
-        html = connections.fragments(sources, outbox, self._store, plant.machines(), self._limits, self._view, now_ns)
-        return News(html)
+        html = connections.fragments(sources, outbox, self._store, self._tags, self._view, now_ns)
+        last = {status.tag: status.last for one in sources for status in one.tags if status.last is not None}
+        return News(html, {"ages": signals.ages(last)})
 
 
 def _limits(site: Site) -> dict[str, float | None]:

@@ -16,7 +16,7 @@ from dashboards.web.markup import Markup, h, join
 from dashboards.web.pages.base import Loaded
 from dashboards.web.parts import button_link, empty, live, notice
 from dashboards.web.site import Site, View
-from dashboards.web.views import charts, machine
+from dashboards.web.views import charts, machine, signals
 from dashboards.web.windows import Choice, Kind, Shown, recorded_day, resolve
 from dashboards.web.words import STATE_WORDS
 from plant.assets import Machine
@@ -229,7 +229,7 @@ class MachineLive:
 
     def __init__(self, site: Site, view: View, the_machine: Machine, shown: Shown) -> None:
         self._plant, self._view, self._machine, self._shown = site.plant, view, the_machine, shown
-        self._limits = {tag.id: self._plant.config.stale_after_s(tag) for tag in the_machine.tags}
+        self._tags = {tag.id: tag for tag in the_machine.tags}
         self._drawn = {tag.id for tag in the_machine.chart if not tag.type.is_text}
         self._every_ns = _FIGURES_EVERY_NS.get(shown.choice.kind, _FIGURES_SELDOM_NS)
         self._figures_ns = 0
@@ -246,8 +246,9 @@ class MachineLive:
         self._tell_state()
         if now_ns - self._figures_ns >= self._every_ns:
             self._tell_figures(now_ns)
-        self._tell_signals(now_ns)
-        return News(dict(self._html), {"points": self._points(batch), "ribbon": self._ribbon()})
+        last = self._plant.last(self._tags)
+        html = self._html | signals.signal_news(self._tags, last, self._view.t)
+        return News(html, {"points": self._points(batch), "ribbon": self._ribbon(), "ages": signals.ages(last)})
 
     def _tell_state(self) -> None:
         now = self._plant.now(self._machine.id)
@@ -266,16 +267,6 @@ class MachineLive:
         self._html["parts"] = _parts(self._machine, figures, t, now_ns)
         if figures.timeline is not None:
             self._html["legend"] = machine.legend(figures.timeline.durations_ns(), t)
-
-    def _tell_signals(self, now_ns: int) -> None:
-        t, tags = self._view.t, self._machine.tags
-        last = self._plant.last(tag.id for tag in tags)
-        for tag in tags:
-            if tag.id in self._drawn:
-                self._html[f"value-{tag.id}"] = machine.value(tag, last.get(tag.id), t)
-            self._html[f"signal-{tag.id}"] = machine.signal_cells(
-                tag, last.get(tag.id), self._limits[tag.id], t, now_ns
-            )
 
     def _points(self, batch: PointBatch) -> dict[str, list[list[float | None]]]:
         """[time ms, value] by tag; None where the tag was reported BAD."""

@@ -126,10 +126,10 @@ window.testbed = (() => {
   function hear(news) {
     offset = news.now - Date.now();
     for (const [key, html] of Object.entries(news.html)) {
-      const place = document.querySelector(`[data-live="${CSS.escape(key)}"]`);
-      if (place) {
-        place.innerHTML = html;
-      }
+      for (const place of document.querySelectorAll(`[data-live="${CSS.escape(key)}"]`)) place.innerHTML = html;
+    }
+    for (const el of news.ages ? document.querySelectorAll("[data-age-of]") : []) {
+      if (el.dataset.ageOf in news.ages) el.dataset.age = news.ages[el.dataset.ageOf];
     }
     for (const listener of listeners) listener(news);
     tick();

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from dashboards.web.advice import source_advice, tag_advice
 from dashboards.web.i18n import DASH, Language
 from dashboards.web.icons import icon
 from dashboards.web.markup import Child, Markup, h, join
 from dashboards.web.parts import advice_notice, age, figure, live, notice, tone_chip
 from dashboards.web.site import View
-from dashboards.web.views.machine import quality, value
-from dashboards.web.words import FAULT_WORDS, KIND_WORDS, LINK_ICONS, LINK_TONES, LINK_WORDS, advice, tag_advice
+from dashboards.web.views.signals import quality, signal_cells, value
+from dashboards.web.words import FAULT_WORDS, KIND_WORDS, LINK_ICONS, LINK_TONES, LINK_WORDS
 from plant.assets import Machine
 from plant.clock import MINUTE
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
@@ -67,24 +68,22 @@ def fragments(
     sources: Sequence[SourceStatus],
     outbox: OutboxStatus | None,
     store: HistorianHealth,
-    machines: Sequence[Machine],
-    limits: Limits,
+    tags: Tags,
     view: View,
     now_ns: int,
 ) -> dict[str, Markup]:
     """What changes from second to second, by live key."""
     t = view.t
-    tags = {tag.id: tag for machine in machines for tag in machine.tags}
-    names = {machine.id: machine.name for machine in machines}
     found = {"summary": summary(sources, t), "store": store_body(outbox, store, t, now_ns)}
     for one in sources:
         found[f"source-{one.name}"] = source_head(one, t, now_ns)
         found[f"trouble-{one.name}"] = trouble(one, t, now_ns)
         found[f"count-{one.name}"] = tag_count(one, t)
-        found |= {
-            f"tag-{one.name}-{status.tag}": tag_cells(status, tags, names, limits, one, t, now_ns)
-            for status in one.tags
-        }
+        for status in one.tags:
+            tag = tags.get(status.tag)
+            found[f"value-{status.tag}"] = value(tag, status.last, t)
+            found[f"quality-{status.tag}"] = quality(status.last, t)
+            found[f"raw-{status.tag}"] = raw(status, tag, t)
     return found
 
 
@@ -114,7 +113,7 @@ def source(one: SourceStatus, tags: Tags, names: Mapping[str, str], limits: Limi
         )
     ]
     rows = [
-        live(f"tag-{one.name}-{status.tag}", tag_cells(status, tags, names, limits, one, t, now_ns), "tr")
+        h("tr", tag_cells(status, tags.get(status.tag), names, limits.get(status.tag), t, now_ns))
         for status in one.tags
     ]
     table = h("table", h("thead", h("tr", titles)), h("tbody", rows)) if rows else no_tags(t)
@@ -192,7 +191,7 @@ def errors(one: SourceStatus, t: Language) -> Markup:
 
 def trouble(one: SourceStatus, t: Language, now_ns: int) -> Markup:
     """What happened, since when, and the next step; then the tags that fail by themselves."""
-    found = advice(one, t)
+    found = source_advice(one, t)
     notes = []
     if found is not None:
         since = t("Since {time}.", time=t.moment(one.since_ns, now_ns)) + " "
@@ -218,30 +217,25 @@ def _list(names: Sequence[str]) -> str:
 
 
 def tag_cells(
-    status: TagStatus,
-    tags: Tags,
-    names: Mapping[str, str],
-    limits: Limits,
-    one: SourceStatus,
-    t: Language,
-    now_ns: int,
+    status: TagStatus, tag: Tag | None, names: Mapping[str, str], limit_s: float | None, t: Language, now_ns: int
 ) -> Markup:
-    tag = tags.get(status.tag)
     machine_id, _, name = status.tag.partition(".")
-    shown = value(tag, status.last, t) if tag is not None else figure(DASH)
-    raw = status.raw if len(status.raw) <= _RAW_LENGTH else status.raw[:_RAW_LENGTH] + "…"
-    decoded = h("span", h("code", raw, title=status.raw), " → ", shown) if raw else h("span", DASH, class_="muted")
-    seen = status.last.time_ns if status.last is not None else None
     return join(
         [
             h("th", tag.label_in(t.code) if tag is not None else name, scope="row", title=status.tag),
-            h("td", shown, class_="num"),
-            h("td", quality(status.last, t)),
-            h("td", age(seen, now_ns, t, limits.get(status.tag)), class_="num"),
+            signal_cells(status.tag, tag, status.last, limit_s, t, now_ns),
             h("td", names.get(machine_id, machine_id)),
-            h("td", decoded, class_="raw"),
+            live(f"raw-{status.tag}", raw(status, tag, t), "td", class_="raw"),
         ]
     )
+
+
+def raw(status: TagStatus, tag: Tag | None, t: Language) -> Markup:
+    """What came over the wire, and what became of it."""
+    if not status.raw:
+        return h("span", DASH, class_="muted")
+    short = status.raw if len(status.raw) <= _RAW_LENGTH else status.raw[:_RAW_LENGTH] + "…"
+    return h("span", h("code", short, title=status.raw), " → ", value(tag, status.last, t))
 
 
 def store_body(outbox: OutboxStatus | None, store: HistorianHealth, t: Language, now_ns: int) -> Markup:

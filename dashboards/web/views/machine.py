@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from dashboards.web.i18n import DASH, Language
 from dashboards.web.icons import icon
-from dashboards.web.markup import Markup, h, join
-from dashboards.web.parts import age, figure, live, state_chip
+from dashboards.web.markup import Markup, h
+from dashboards.web.parts import figure, live, state_chip
 from dashboards.web.site import View
 from dashboards.web.views.overview import coverage, since
+from dashboards.web.views.signals import signal_cells, value
 from dashboards.web.windows import Kind, Shown
-from dashboards.web.words import quality_tone, quality_word
 from plant.clock import SECOND
 from plant.oee import Oee
 from plant.plant import MachineNow, Part
-from plant.points import Level, Point, Quality
+from plant.points import Point
 from plant.states import STATES, State
 from plant.tags import Tag
 
@@ -236,47 +236,18 @@ def _part_row(part: Part, t: Language, now_ns: int) -> Markup:
 def signals_table(
     tags: Sequence[Tag], last: Mapping[str, Point], limits_s: Mapping[str, float | None], t: Language, now_ns: int
 ) -> Markup:
-    """Every signal of the machine with its newest value, quality in words and age. Each row is told anew by itself."""
+    """Every signal of the machine with its newest value, quality in words and age."""
     names = (t("Signal"), t("Value"), t("Quality of the value"), t("Age"))
     titles = [h("th", name, scope="col", class_="num" if i in (1, 3) else None) for i, name in enumerate(names)]
     rows = [
-        live(f"signal-{tag.id}", signal_cells(tag, last.get(tag.id), limits_s.get(tag.id), t, now_ns), "tr")
+        h(
+            "tr",
+            h("th", tag.label_in(t.code), scope="row"),
+            signal_cells(tag.id, tag, last.get(tag.id), limits_s.get(tag.id), t, now_ns),
+        )
         for tag in tags
     ]
     return h("table", h("thead", h("tr", titles)), h("tbody", rows))
-
-
-def signal_cells(tag: Tag, point: Point | None, limit_s: float | None, t: Language, now_ns: int) -> Markup:
-    return join(
-        [
-            h("th", tag.label_in(t.code), scope="row"),
-            h("td", value(tag, point, t), class_="num"),
-            h("td", quality(point, t)),
-            h("td", age(point.time_ns if point else None, now_ns, t, limit_s), class_="num"),
-        ]
-    )
-
-
-def value(tag: Tag, point: Point | None, t: Language) -> Markup:
-    """A value as the reader knows it: the enumeration's text, the number with its unit, or a dash."""
-    if point is None or point.value is None:
-        return figure(DASH)
-    text = tag.text_of(point.value)
-    if text is not None:
-        return h("span", text)
-    assert not isinstance(point.value, str)
-    whole = tag.type.value.startswith(("int", "uint", "bcd", "bool")) and tag.scale == int(tag.scale)
-    return figure(t.number(point.value, 0 if whole else tag.decimals), tag.unit)
-
-
-def quality(point: Point | None, t: Language) -> Markup:
-    if point is None:
-        return h("span", t("Nothing yet"), class_="muted")
-    tone = quality_tone(point.quality)
-    if point.quality == Quality.GOOD:
-        return h("span", quality_word(point.quality, t), class_="muted")
-    sign = "warning" if point.quality.level is Level.UNCERTAIN else "cross"
-    return h("span", icon(sign, 14), quality_word(point.quality, t), class_=f"result {tone}")
 
 
 def chart_head(tag: Tag, point: Point | None, t: Language) -> Markup:

@@ -13,12 +13,16 @@ from dashboards.web.markup import Child, Markup, h
 from dashboards.web.parts import age, empty, figure, live, state_chip
 from dashboards.web.site import View
 from dashboards.web.views.charts import ribbon_rows
+from dashboards.web.views.signals import value
+from plant.assets import Machine
 from plant.clock import MINUTE
 from plant.historian.base import Trend
 from plant.oee import Oee
 from plant.plant import MachineNow
+from plant.points import Point
 from plant.shifts import Shift
 from plant.states import STATES, State, Timeline
+from plant.tags import Tag
 
 QUIET_AFTER_S = 60.0
 """A machine from which nothing came for so long is shown dimmed."""
@@ -28,8 +32,9 @@ _DOWN = (State.STOPPED, State.FAULT)
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What a card shows besides the figures: its first signal over the last hour, and the states of the shift."""
+    """What a card shows besides the figures: its first signal, now and over the last hour, and the shift's states."""
 
+    last: Point | None = None
     trend: Trend | None = None
     states: Timeline | None = None
 
@@ -58,11 +63,18 @@ def page(machines: Sequence[MachineNow], glances: Mapping[str, Glance], view: Vi
 
 
 def fragments(machines: Sequence[MachineNow], glances: Mapping[str, Glance], view: View) -> dict[str, Markup]:
-    """What changes on the page from second to second, by live key."""
+    """The cards, by live key. Values come beside them: see `first_signals`."""
     found = {"summary": summary(machines, view.t)}
     for now in machines:
-        found[f"card-{now.machine.id}"] = card_body(now, glances.get(now.machine.id, _NOTHING), view)
+        glance = glances.get(now.machine.id, _NOTHING)
+        found[f"card-{now.machine.id}"] = card_body(now, glance, view)
+        found[f"spark-{now.machine.id}"] = sparkline(glance.trend)
     return found
+
+
+def first_signals(machines: Sequence[Machine]) -> dict[str, Tag]:
+    """The first chart tag of each machine, by tag id: its card shows it."""
+    return {machine.chart[0].id: machine.chart[0] for machine in machines if machine.chart}
 
 
 def summary(machines: Sequence[MachineNow], t: Language) -> Markup:
@@ -93,6 +105,12 @@ def card(now: MachineNow, glance: Glance, view: View) -> Markup:
             h("span", icon("chevron", 18), class_="go"),
         ),
         live(f"card-{machine.id}", card_body(now, glance, view)),
+        signal(now, glance, view.t),
+        h(
+            "footer",
+            h("span", view.t("Last value")),
+            age(now.last_point_ns, now.time_ns, view.t, QUIET_AFTER_S, key=f"machine-{machine.id}"),
+        ),
         class_="card machine-card",
     )
 
@@ -117,8 +135,6 @@ def card_body(now: MachineNow, glance: Glance, view: View) -> Markup:
         ),
         h("div", parts_line(now.oee, t), class_="card-parts"),
         ribbon(glance.states, now, t),
-        trend_line(glance.trend, now, t),
-        h("footer", h("span", t("Last value")), age(now.last_point_ns, now.time_ns, t, QUIET_AFTER_S)),
         class_="card-body quiet" if quiet else "card-body",
         data_state=now.state.value,
     )
@@ -217,26 +233,25 @@ def ribbon(states: Timeline | None, now: MachineNow, t: Language) -> Markup | No
     )
 
 
-def trend_line(trend: Trend | None, now: MachineNow, t: Language) -> Markup | None:
-    """The first chart tag over the last hour."""
+def signal(now: MachineNow, glance: Glance, t: Language) -> Markup | None:
+    """The first chart tag: its newest value, and its last hour as a line."""
     chart = now.machine.chart
     if not chart:
         return None
     tag = chart[0]
-    known = np.empty(0) if trend is None else trend.mean[~np.isnan(trend.mean)]
-    value = t.number(float(known[-1]), tag.decimals) if len(known) else t.number(None)
+    newest = live(f"value-{tag.id}", value(tag, glance.last, t), "span")
     return h(
         "div",
-        h("p", h("span", tag.label_in(t.code)), figure(value, tag.unit), class_="spark-label"),
-        h("div", trend is not None and sparkline(trend), class_="spark"),
+        h("p", h("span", tag.label_in(t.code)), newest, class_="spark-label"),
+        live(f"spark-{now.machine.id}", sparkline(glance.trend), class_="spark"),
     )
 
 
-def sparkline(trend: Trend, width: int = 240, height: int = 40) -> Markup:
+def sparkline(trend: Trend | None, width: int = 240, height: int = 40) -> Markup:
     """A line over equal buckets; it breaks where buckets are empty for five minutes or more."""
-    mean = trend.mean
+    mean = np.empty(0) if trend is None else trend.mean
     rows = np.flatnonzero(~np.isnan(mean))
-    if not len(rows):
+    if trend is None or not len(rows):
         return Markup("")
     low, high = float(mean[rows].min()), float(mean[rows].max())
     pad = (high - low) * 0.1 or max(abs(high) * 0.1, 1.0)
