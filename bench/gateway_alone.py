@@ -1,7 +1,7 @@
 """The gateway and the historian without pages, as a process to be killed: `python -m bench.gateway_alone PLANT DATA`.
 
 Every point is written to standard output after the gateway has acknowledged it (its commit has returned): what is
-printed must survive.
+printed must survive. The historian takes its time before and after each write, so that kills meet those moments too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from gateway.gateway import Gateway
@@ -18,8 +19,18 @@ from plant.historian.duckdb import DuckDbHistorian
 from plant.points import PointBatch
 
 
+_PAUSE_S = 0.1
+
+
+class _Slow(DuckDbHistorian):
+    def write(self, batch: PointBatch) -> None:
+        time.sleep(_PAUSE_S)
+        super().write(batch)
+        time.sleep(_PAUSE_S)
+
+
 async def main(plant_file: Path, data: Path) -> None:
-    historian = DuckDbHistorian(data / "historian.duckdb")
+    historian = _Slow(data / "historian.duckdb")
     gateway = Gateway(load_plant(plant_file), historian, data / "gateway")
     commit = gateway._committer.emit
 
