@@ -18,7 +18,6 @@ from plant.config_file import load_plant
 from plant.historian.duckdb import DuckDbHistorian
 from plant.points import PointBatch
 
-
 _PAUSE_S = 0.1
 
 
