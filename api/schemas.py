@@ -198,6 +198,19 @@ class TrendOut(BaseModel):
     count: list[int] = Field(description="Numbers in each bucket that are not BAD")
 
 
+class PointsOut(BaseModel):
+    """Stored points of a tag, one array per column."""
+
+    tag: str
+    unit: str
+    simulated: bool
+    window: WindowOut
+    time: list[str] = Field(description="ISO 8601, UTC, to the nanosecond")
+    value: list[float | str | None] = Field(description="Number or text; null in a BAD point")
+    quality: list[str] = Field(description="GOOD, UNCERTAIN… or BAD… with its reason", examples=[["GOOD"]])
+    next: str | None = Field(description="`from` of the next call where there are more points than `limit`")
+
+
 class TagStatusOut(BaseModel):
     tag: str
     last: PointOut | None

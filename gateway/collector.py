@@ -44,18 +44,18 @@ class SupervisedSource:
     """A source that outlives its own faults."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self.source = source
         self._crash, self._crashes = "", 0
 
     async def run(self, emit: Emit) -> None:
-        await supervise(self._source.name, lambda: self._source.run(emit), self._crashed)
+        await supervise(self.source.name, lambda: self.source.run(emit), self._crashed)
 
     def _crashed(self, detail: str) -> None:
         self._crash = detail
         self._crashes += bool(detail)
 
     def status(self) -> SourceStatus:
-        status = self._source.status()
+        status = self.source.status()
         if self._crashes:
             status = replace(status, errors={**status.errors, Fault.INTERNAL: self._crashes})
         if self._crash:

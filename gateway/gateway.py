@@ -9,19 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from gateway.audit import Audit
 from gateway.collector import Committer, SupervisedSource, supervise
 from gateway.forward import Forwarder
 from gateway.outbox import Outbox
 from gateway.sources.base import Source
-from gateway.sources.modbus import ModbusTcpSource
+from gateway.sources.modbus import Buses, ModbusSource
 from gateway.sources.mqtt import MqttSource
 from gateway.worker import Worker
+from gateway.writes import find_tag, write_audited
 from plant.clock import Clock, system_clock
+from plant.config import ModbusRtuSource as ModbusRtuConfig
+from plant.config import ModbusRtuTcpSource as ModbusRtuTcpConfig
 from plant.config import ModbusTcpSource as ModbusTcpConfig
 from plant.config import MqttSource as MqttConfig
 from plant.config import PlantConfig, ReplaySource
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus, TagStatus
-from plant.errors import ResourceError
+from plant.errors import ResourceError, UserInputError
 from plant.historian.base import Historian
 from plant.points import PointBatch
 from plant.reload import Difference
@@ -33,12 +37,15 @@ _END_SOURCE_S = 2.0
 """How long a source that a reload ends may take to store what it has received."""
 
 
-def build_source(name: str, config: PlantConfig, tags: Sequence[Tag], clock: Clock) -> Source | None:
-    """The source of that name with its tags; None for one without a live link, such as a recording."""
+def build_source(name: str, config: PlantConfig, tags: Sequence[Tag], clock: Clock, buses: Buses) -> Source | None:
+    """The source of that name with its tags; None for one without a live link, such as a recording.
+
+    Modbus sources of one endpoint share a bus; `buses` finds the one that is in use already.
+    """
     section = config.sources[name]
     match section:
-        case ModbusTcpConfig():
-            return ModbusTcpSource(name, section, tags, clock)
+        case ModbusTcpConfig() | ModbusRtuTcpConfig() | ModbusRtuConfig():
+            return ModbusSource(name, section, tags, clock, buses.of(section))
         case MqttConfig():
             client_id = section.client_id or f"testbed-{config.plant.enterprise}-{config.plant.site}-{name}"
             return MqttSource(name, section, tags, client_id, clock)
@@ -66,6 +73,8 @@ class Gateway:
     def __init__(self, config: PlantConfig, historian: Historian, data_dir: Path, clock: Clock = system_clock) -> None:
         self._config, self._historian, self._clock = config, historian, clock
         self._path = data_dir / "outbox.sqlite"
+        self._audit = Audit(data_dir)
+        self._buses = Buses()
         self._tags = tags_by_source(config)
         self._sources = self._build(config, self._tags, config.sources)
         self._applying = asyncio.Lock()
@@ -141,12 +150,24 @@ class Gateway:
     def _build(
         self, config: PlantConfig, tags: Mapping[str, Sequence[Tag]], names: Iterable[str]
     ) -> dict[str, SupervisedSource]:
-        built = {name: build_source(name, config, tags[name], self._clock) for name in names}
+        built = {name: build_source(name, config, tags[name], self._clock, self._buses) for name in names}
         return {name: SupervisedSource(source) for name, source in built.items() if source is not None}
 
     def _collect(self, sources: Mapping[str, SupervisedSource]) -> None:
         for name, source in sources.items():
             self._collecting[name] = asyncio.create_task(source.run(self._committer.emit), name=f"source {name}")
+
+    async def write(self, tag_id: str, value: float, who: str) -> float:
+        """Writes a value (in the tag's unit) to its machine; gives it as read back. Audited in the data folder.
+
+        Raises NotFoundError, UserInputError (not allowed, out of range), EquipmentError (see its text for what is
+        known of the machine now) or ResourceError (no audit, so no write).
+        """
+        tag = find_tag(tag_id, self._config.tags())
+        supervised = self._sources.get(tag.source)
+        if supervised is None or not isinstance(supervised.source, ModbusSource):
+            raise UserInputError(f"{tag_id} may not be written.", next_step="Only tags of Modbus sources can be.")
+        return await write_audited(tag, value, who, supervised.source.write, self._audit, self._clock)
 
     def sources(self) -> tuple[SourceStatus, ...]:
         config, running = self._config, self._sources

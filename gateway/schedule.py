@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from math import floor
 from random import Random
 
@@ -19,27 +20,48 @@ class Schedule:
     (2, (0, 14.0))
     """
 
-    def __init__(self, intervals_s: Sequence[float], start: float) -> None:
-        self._intervals = tuple(intervals_s)
-        self._due = [start] * len(self._intervals)
+    def __init__(self, intervals_s: Sequence[float] = (), start: float = 0.0) -> None:
+        self._intervals: dict[int, float] = {}
+        self._due: dict[int, float] = {}
+        self._keys = count()
+        for interval_s in intervals_s:
+            self.add(interval_s, start)
+
+    def add(self, interval_s: float, due: float) -> int:
+        """A rate more, with its first turn; gives its key. Of equal turns the one added last comes first."""
+        key = next(self._keys)
+        self._intervals[key], self._due[key] = interval_s, due
+        return key
+
+    def remove(self, key: int) -> None:
+        """No further turns of this one."""
+        del self._intervals[key], self._due[key]
+
+    def due(self, key: int) -> float:
+        """When its next turn is."""
+        return self._due[key]
 
     def next(self) -> tuple[int, float]:
         """Which one is due first, and when."""
-        index = min(range(len(self._due)), key=self._due.__getitem__)
-        return index, self._due[index]
+        key = min(self._due, key=lambda key: (self._due[key], -key))
+        return key, self._due[key]
 
-    def done(self, index: int, now: float) -> int:
+    def done(self, key: int, now: float) -> int:
         """Moves on to the first turn after `now`; gives how many turns were missed."""
-        interval = self._intervals[index]
-        turns = max(1, floor((now - self._due[index]) / interval) + 1)
-        self._due[index] += turns * interval
+        interval = self._intervals[key]
+        turns = max(1, floor((now - self._due[key]) / interval) + 1)
+        self._due[key] += turns * interval
         return turns - 1
+
+    def postpone(self, key: int, until: float) -> None:
+        """Leaves out, uncounted, its turns before that time (there was no reason to take them)."""
+        if self._due[key] < until:
+            self.done(key, until)
 
     def skip(self, now: float) -> None:
         """Leaves out, uncounted, every turn before `now` (there was no connection)."""
-        for index, due in enumerate(self._due):
-            if due < now:
-                self.done(index, now)
+        for key in self._due:
+            self.postpone(key, now)
 
 
 class Backoff:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+_FRACTION = re.compile(r"^(?P<whole>[^.,]*\d)[.,](?P<fraction>\d{1,9})\d*(?P<offset>Z|z|[+-]\d\d:?\d\d)?$")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Clock = Callable[[], int]
@@ -85,17 +87,30 @@ def iso(time_ns: int) -> str:
     return from_ns(time_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def parse_iso(text: str) -> int:
-    """Nanoseconds of an ISO 8601 text with offset; raises UserInputError that shows the right form.
+def iso_exact(time_ns: int) -> str:
+    """ISO 8601 in UTC with nanoseconds: comes back through `parse_iso` unchanged.
 
-    >>> parse_iso("2018-05-09T15:20:39.178+02:00")
-    1525872039178000000
+    >>> iso_exact(1525872039178000001), parse_iso(iso_exact(1525872039178000001))
+    ('2018-05-09T13:20:39.178000001Z', 1525872039178000001)
     """
+    return f"{from_ns(time_ns):%Y-%m-%dT%H:%M:%S}.{time_ns % SECOND:09d}Z"
+
+
+def parse_iso(text: str) -> int:
+    """Nanoseconds of an ISO 8601 text with offset, exact to nine digits; else UserInputError that shows the right form.
+
+    >>> parse_iso("2018-05-09T15:20:39.178+02:00"), parse_iso("2018-05-09T13:20:39.123456789Z")
+    (1525872039178000000, 1525872039123456789)
+    """
+    whole, fraction_ns = text.strip(), 0
+    if found := _FRACTION.match(whole):  # datetime would cut it to microseconds
+        whole = found["whole"] + (found["offset"] or "")
+        fraction_ns = int(found["fraction"].ljust(9, "0"))
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(whole)
     except ValueError:
         raise UserInputError(
             f"“{text}” is not a time.",
             next_step="Write ISO 8601 with an offset, such as 2026-05-03T14:05:00+02:00 or …Z.",
         ) from None
-    return to_ns(moment)
+    return to_ns(moment) + fraction_ns

@@ -94,13 +94,20 @@ class PlantSection(Section):
         return name
 
 
-class ModbusTcpSource(Section):
-    """A device, or a gateway with several, on Modbus TCP."""
-
-    type: Literal["modbus-tcp"]
+class _OverTcp(Section):
     host: str = Field(description="Host name or address of the device")
     port: Port = Field(502, description="TCP port")
-    unit: Annotated[int, Field(ge=0, le=255)] = Field(1, description="Unit id")
+
+    @property
+    def endpoint(self) -> str:
+        """Sources of one endpoint share one connection."""
+        return f"{self.host}:{self.port}"
+
+
+class ModbusSource(Section):
+    """What every Modbus source has: one device (unit id) on its line, and how it is asked."""
+
+    unit: Annotated[int, Field(ge=0, le=255)] = Field(1, description="Unit id; on RTU 1 … 247")
     poll_s: Annotated[float, Field(ge=0.05, le=86_400)] = Field(1.0, description="Poll interval of its tags, s")
     timeout_s: Annotated[float, Field(ge=0.05, le=60)] = Field(1.0, description="How long to wait for an answer, s")
     max_registers: Annotated[int, Field(ge=1, le=125)] = Field(125, description="Most registers in one request")
@@ -108,6 +115,51 @@ class ModbusTcpSource(Section):
     max_gap: Annotated[int, Field(ge=0, le=124)] = Field(
         8, description="Unused registers between two tags that are read across rather than in two requests"
     )
+
+
+class _RtuSource(ModbusSource):
+    @field_validator("unit")
+    @classmethod
+    def _can_answer(cls, unit: int) -> int:
+        if not 1 <= unit <= 247:
+            raise ValueError(f"unit {unit} cannot answer on an RTU line; write the device's own unit id, 1 … 247")
+        return unit
+
+
+class ModbusTcpSource(ModbusSource, _OverTcp):
+    """A device, or one unit behind a gateway, on Modbus TCP."""
+
+    type: Literal["modbus-tcp"]
+
+
+class ModbusRtuTcpSource(_RtuSource, _OverTcp):
+    """A device behind a serial converter that carries RTU frames over TCP. Sources of one converter share its line."""
+
+    type: Literal["modbus-rtu-tcp"]
+
+
+class Parity(StrEnum):
+    NONE = "none"
+    EVEN = "even"
+    ODD = "odd"
+
+
+class ModbusRtuSource(_RtuSource):
+    """A device on a serial line (RS-485, RS-232) of this computer. Sources of one line share it."""
+
+    type: Literal["modbus-rtu"]
+    device: str = Field(description="Serial port, such as /dev/ttyUSB0 or COM3")
+    baudrate: Annotated[int, Field(ge=300, le=4_000_000)] = Field(19_200, description="Bits per second")
+    parity: Parity = Field(Parity.EVEN, description="As set in every device of the line")
+    stopbits: Literal[1, 2] = Field(1, description="As set in every device of the line; without parity often 2")
+
+    @property
+    def endpoint(self) -> str:
+        """Sources of one endpoint share one connection."""
+        return self.device
+
+
+AnyModbusSource = ModbusTcpSource | ModbusRtuTcpSource | ModbusRtuSource
 
 
 class MqttSource(Section):
@@ -131,7 +183,7 @@ class ReplaySource(Section):
     time_column: str = Field("time", description="CSV: name of the column that holds the time, ISO 8601 with offset")
 
 
-SourceConfig = Annotated[ModbusTcpSource | MqttSource | ReplaySource, Field(discriminator="type")]
+SourceConfig = Annotated[AnyModbusSource | MqttSource | ReplaySource, Field(discriminator="type")]
 
 
 class Threshold(Section):
@@ -234,4 +286,7 @@ class PlantConfig(Section):
         if tag.stale_after_s is not None:
             return tag.stale_after_s
         source = self.sources.get(tag.source)  # a reload may just have removed it
-        return 5 * (tag.poll_s or source.poll_s) if isinstance(source, ModbusTcpSource) else None
+        if not isinstance(source, ModbusSource):
+            return None
+        heartbeat_s = tag.report.heartbeat_s if tag.report else 0.0
+        return heartbeat_s + 5 * (tag.poll_s or source.poll_s)

@@ -132,7 +132,7 @@ def _explain(detail: ErrorDetails) -> tuple[str, str]:
         case "union_tag_invalid":
             return f"type “{context.get('tag')}” is not known.", f"Write one of {context.get('expected_tags')}."
         case "union_tag_not_found":
-            return "has no type.", "Add type: modbus-tcp, mqtt or replay."
+            return "has no type.", "Add type: modbus-tcp, modbus-rtu-tcp, modbus-rtu, mqtt or replay."
         case "string_pattern_mismatch":
             return f"“{given}” does not have the right form.", _pattern_in_words(str(context.get("pattern")), field)
         case "value_error":

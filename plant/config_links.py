@@ -11,18 +11,28 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from plant.config import ModbusTcpSource, MqttSource, PartsConfig, ReplaySource, SourceConfig, StateConfig
+from plant.config import (
+    AnyModbusSource,
+    ModbusRtuSource,
+    ModbusSource,
+    MqttSource,
+    PartsConfig,
+    ReplaySource,
+    SourceConfig,
+    StateConfig,
+)
 from plant.tags import TagFields
 
 _T = TypeVar("_T")
 Finding = tuple[tuple[int | str, ...], str, str]
-_SOURCE: TypeAdapter[ModbusTcpSource | MqttSource | ReplaySource] = TypeAdapter(SourceConfig)
+_SOURCE: TypeAdapter[AnyModbusSource | MqttSource | ReplaySource] = TypeAdapter(SourceConfig)
 _TAG = TypeAdapter(TagFields)
 
 
 def find_broken_links(plain: object) -> Iterator[Finding]:
     """Location, what is wrong and what would be right, for every link that leads nowhere."""
     sources = {name: _or_none(_SOURCE, raw) for name, raw in _section(plain, "sources").items()}
+    yield from _check_lines(sources)
     for machine_id, machine in _section(plain, "machines").items():
         at = ("machines", machine_id)
         tags = _section(machine, "tags")
@@ -44,6 +54,20 @@ def _or_none(adapter: TypeAdapter[_T], raw: object) -> _T | None:
         return None
 
 
+def _check_lines(sources: Mapping[Any, object]) -> Iterator[Finding]:
+    """Sources of one endpoint share one connection: they must agree on how it is opened."""
+    first: dict[str, tuple[str, AnyModbusSource]] = {}
+    for name, source in sources.items():
+        if not isinstance(source, AnyModbusSource):
+            continue
+        before, one = first.setdefault(source.endpoint, (name, source))
+        for field in ("type", *(("baudrate", "parity", "stopbits") if isinstance(source, ModbusRtuSource) else ())):
+            here, there = getattr(source, field), getattr(one, field, None)
+            if there is not None and here != there:
+                wrong = f"{field} is {here} here but {there} in “{before}”, and both are on {source.endpoint}."
+                yield ("sources", name, field), wrong, "Sources of one endpoint share one connection: write the same."
+
+
 def _check_tag(at: tuple[str, ...], raw: object, sources: Mapping[Any, object]) -> Iterator[Finding]:
     source = raw.get("source") if isinstance(raw, Mapping) else None
     if isinstance(source, str) and source not in sources:
@@ -53,7 +77,7 @@ def _check_tag(at: tuple[str, ...], raw: object, sources: Mapping[Any, object]) 
     if tag is None:
         return
     match sources[tag.source]:
-        case ModbusTcpSource() if tag.address is None:
+        case ModbusSource() if tag.address is None:
             yield at, "a tag of a Modbus source needs an address.", "Add address: holding:0, for example."
         case MqttSource() if tag.topic is None:
             yield at, "a tag of an MQTT source needs a topic.", "Add topic: hall/cnc-1/temperature, for example."

@@ -53,8 +53,8 @@ class SourceStatus:
     """One source. Times UTC ns; counts since the gateway started."""
 
     name: str
-    kind: str  # modbus-tcp, mqtt, replay
-    endpoint: str  # host:port, file
+    kind: str  # modbus-tcp, modbus-rtu-tcp, modbus-rtu, mqtt, replay
+    endpoint: str  # host:port, serial port, file
     link: Link
     since_ns: int  # when `link` last changed
     fault: Fault = Fault.NONE

@@ -86,6 +86,51 @@ def parse_address(text: str | int) -> tuple[Table, int]:
     )
 
 
+class Report(BaseModel):
+    """Report by exception: a value goes out when it or its quality changes, or the heartbeat is due."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deadband: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Least change that is reported, in the tag's unit; default: any change"
+    )
+    deadband_percent: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None, description="The same in percent of the valid range, high − low (OPC UA PercentDeadband)"
+    )
+    heartbeat_s: Annotated[float, Field(ge=0.05, le=86_400)] = Field(
+        60.0, description="An unchanged value is reported again after so many seconds"
+    )
+
+    @model_validator(mode="after")
+    def _one_deadband(self) -> Self:
+        if self.deadband is not None and self.deadband_percent is not None:
+            raise ValueError("deadband and deadband_percent exclude each other; keep one")
+        return self
+
+
+class WriteRange(BaseModel):
+    """Allows the tag to be written, within these limits. Without it nothing is ever written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low: float = Field(description="Lowest value that may be written, in the tag's unit")
+    high: float = Field(description="Highest value that may be written, in the tag's unit")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low:g}) is above high ({self.high:g}); swap them")
+        return self
+
+
+_WRITABLE = frozenset(
+    {
+        DataType.BOOL, DataType.INT16, DataType.UINT16, DataType.INT32, DataType.UINT32, DataType.INT64,
+        DataType.UINT64, DataType.FLOAT16, DataType.FLOAT32, DataType.FLOAT64,
+    }
+)  # fmt: skip
+
+
 class TagFields(BaseModel):
     """What is written for one tag."""
 
@@ -107,8 +152,10 @@ class TagFields(BaseModel):
     stale_after_s: Annotated[float, Field(gt=0)] | None = Field(
         None,
         description="After so many seconds without a point nothing is known any more. Default: 5 poll intervals "
-        "where the source polls; else a value holds until the next one or until the source reports its loss",
+        "(and the heartbeat of `report`) where the source polls; else a value holds until the next one or until the "
+        "source reports its loss",
     )
+    report: Report | None = Field(None, description="Report by exception; none: every reading is a point")
 
     # Modbus
     address: str | int | None = Field(None, description="holding:0, input:12, coil:3 … or 40001, 300013 …")
@@ -122,6 +169,9 @@ class TagFields(BaseModel):
     length: Annotated[int, Field(ge=1, le=125)] | None = Field(None, description="Registers of a string")
     poll_s: Annotated[float, Field(ge=0.05, le=86_400)] | None = Field(
         None, description="Poll interval of this tag; default: that of its source"
+    )
+    write: WriteRange | None = Field(
+        None, description="Range in which a holding register or coil may be written; none: never written"
     )
 
     # MQTT
@@ -155,7 +205,26 @@ class TagFields(BaseModel):
                 raise ValueError("a bool in a register needs its bit; add bit: 0 … 15")
             if self.type in (DataType.NUMBER, DataType.TEXT):
                 raise ValueError("a Modbus tag needs its type in the registers, such as uint16 or float32")
+        self._check_report()
+        self._check_write()
         return self
+
+    def _check_report(self) -> None:
+        if self.report is None or self.report.deadband_percent is None:
+            return
+        if self.low is None or self.high is None or self.low == self.high:
+            raise ValueError("deadband_percent is a part of the valid range; add low and high, or write deadband")
+
+    def _check_write(self) -> None:
+        if self.write is None:
+            return
+        if self.address is None:
+            raise ValueError("only a Modbus tag can be written; remove write")
+        table, _ = self.modbus_address
+        if table not in (Table.HOLDING, Table.COIL):
+            raise ValueError(f"the table {table.value} can only be read; remove write, or use holding or coil")
+        if self.type not in _WRITABLE or self.bit is not None:
+            raise ValueError("only whole numbers, floats and coils can be written; remove write")
 
     @property
     def modbus_address(self) -> tuple[Table, int]:

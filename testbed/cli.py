@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from plant.errors import ConfigError, EquipmentError, ResourceError, TestbedError
+from testbed.probe.cli import app as probe_app
 from testbed.report import print_mistakes
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(probe_app)
 console = Console(stderr=True, highlight=False)
 
 DataDir = Annotated[

@@ -14,6 +14,8 @@ from pydantic.fields import FieldInfo
 from plant.config import (
     BreakConfig,
     MachineConfig,
+    ModbusRtuSource,
+    ModbusRtuTcpSource,
     ModbusTcpSource,
     MqttSource,
     PartsConfig,
@@ -24,11 +26,13 @@ from plant.config import (
     Threshold,
 )
 from plant.config_written import MachineTags, TemplateConfig
-from plant.tags import TagFields
+from plant.tags import Report, TagFields, WriteRange
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`plant:`", PlantSection),
     ("`sources:` a source of type `modbus-tcp`", ModbusTcpSource),
+    ("`sources:` a source of type `modbus-rtu-tcp`", ModbusRtuTcpSource),
+    ("`sources:` a source of type `modbus-rtu`", ModbusRtuSource),
     ("`sources:` a source of type `mqtt`", MqttSource),
     ("`sources:` a source of type `replay`", ReplaySource),
     ("`machines:` a machine", MachineConfig),
@@ -37,6 +41,8 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("a machine's `states: threshold:`", Threshold),
     ("a machine's `parts:`", PartsConfig),
     ("a machine's `tags:` a tag", TagFields),
+    ("a tag's `report:`", Report),
+    ("a tag's `write:`", WriteRange),
     ("`templates:` a template", TemplateConfig),
     ("`shifts:` a shift", ShiftConfig),
     ("a shift's `breaks:` a break", BreakConfig),

@@ -10,9 +10,9 @@ from api import schemas as out
 from api.convert import column, point_out, window_out
 from api.problems import ParameterError, documented
 from api.times import PlantHere, WindowAsked
-from plant.clock import SECOND, iso
+from plant.clock import SECOND, iso, iso_exact
 from plant.plant import Plant
-from plant.points import Point
+from plant.points import Point, Quality
 from plant.tags import Tag
 
 router = APIRouter(prefix="/api/tags", tags=["Tags"])
@@ -48,6 +48,30 @@ def trend(
         minimum=column(found.minimum),
         maximum=column(found.maximum),
         count=found.count.tolist(),
+    )
+
+
+@router.get("/{tag_id}/points", summary="Every stored point of a tag", responses=documented(404, 422))
+def points(
+    tag_id: str,
+    plant: PlantHere,
+    window: WindowAsked,
+    limit: Annotated[int, Query(ge=1, le=100_000, description="At most so many, the oldest first")] = 10_000,
+) -> out.PointsOut:
+    """As stored: nothing averaged, BAD points included. When there are more, `next` is the `from` of the next call."""
+    tag = plant.tag(tag_id)
+    found = plant.points(tag_id, window)
+    texts = found.text or (None,) * len(found)
+    numbers = column(found.value)
+    return out.PointsOut(
+        tag=tag_id,
+        unit=tag.unit,
+        simulated=plant.config.plant.simulated,
+        window=window_out(window),
+        time=[iso_exact(time_ns) for time_ns in found.time_ns[:limit].tolist()],
+        value=[number if text is None else text for number, text in zip(numbers[:limit], texts[:limit], strict=True)],
+        quality=[Quality(code).name for code in found.quality[:limit].tolist()],
+        next=iso_exact(int(found.time_ns[limit])) if len(found) > limit else None,
     )
 
 

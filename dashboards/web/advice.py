@@ -65,6 +65,11 @@ _FAULTS: dict[Fault, tuple[str, str, str | None]] = {
     ),
 }
 
+_SERIAL_PORT = (
+    msg("The serial port {endpoint} cannot be opened."),
+    msg("Is the adapter plugged in, and may this user open the port (group dialout), and nobody else has?"),
+)
+
 _MODBUS_EXCEPTIONS = {
     "1": msg("The device does not know the function (exception 1)."),
     "2": msg("The device has no such address (exception 2)."),
@@ -100,10 +105,22 @@ def tag_advice(fault: Fault, detail: str, source: SourceStatus, t: Language) -> 
     if fault is Fault.NONE:
         return None
     if fault is Fault.MODBUS_EXCEPTION:
-        code = "".join(filter(str.isdigit, detail))
+        code = _exception_code(detail)
         return Advice(t(_MODBUS_EXCEPTIONS.get(code, _OTHER_EXCEPTION)), t(_MODBUS_STEPS.get(code, _OTHER_STEP)))
     what, step, step_mqtt = _FAULTS[fault]
+    if source.kind == "modbus-rtu" and fault is Fault.UNREACHABLE:
+        what, step = _SERIAL_PORT
     if source.kind == "mqtt" and step_mqtt is not None:
         step = step_mqtt
     place = {"endpoint": source.endpoint, "host": source.endpoint.rsplit(":", 1)[0]}
     return Advice(t(what, **place), t(step, **place))
+
+
+def _exception_code(detail: str) -> str:
+    """The code in the gateway's text.
+
+    >>> _exception_code("exception 2 at holding:17")
+    '2'
+    """
+    words = detail.partition("exception ")[2].split()
+    return words[0] if words else ""

@@ -43,6 +43,8 @@ LINK_TONES: dict[Link, str] = {
 
 KIND_WORDS = {
     "modbus-tcp": msg("Modbus TCP"),
+    "modbus-rtu-tcp": msg("Modbus RTU over TCP"),
+    "modbus-rtu": msg("Modbus RTU"),
     "mqtt": msg("MQTT"),
     "replay": msg("Recorded log"),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -45,9 +44,6 @@ class Tally:
         self.last_ns = time_ns if self.last_ns is None else max(self.last_ns, time_ns)
 
 
-_FRACTION = re.compile(r"^(?P<whole>[^.,]*\d)[.,](?P<fraction>\d{1,9})\d*(?P<offset>Z|z|[+-]\d\d:?\d\d)?$")
-
-
 def parse_time(text: str, *, utc: bool = False) -> int | None:
     """Nanoseconds of an ISO 8601 time, exact to nine digits; None when it is none. `utc`: without offset it is UTC.
 
@@ -57,13 +53,9 @@ def parse_time(text: str, *, utc: bool = False) -> int | None:
     (True, 1525872039000000000)
     """
     text = text.strip()
-    fraction_ns = 0
-    if found := _FRACTION.match(text):
-        fraction_ns = int(found["fraction"].ljust(9, "0"))
-        text = found["whole"] + (found["offset"] or "")
     for form in (text, text + "Z") if utc and len(text) >= len("2018-05-09T13:20") else (text,):
         try:
-            time_ns = parse_iso(form) + fraction_ns
+            time_ns = parse_iso(form)
         except UserInputError:
             continue
         return time_ns if 0 <= time_ns <= _LATEST_NS else None

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 ROUTES = {
     "/api/health", "/api/machines", "/api/machines/{machine_id}/states", "/api/machines/{machine_id}/oee",
-    "/api/machines/{machine_id}/parts", "/api/tags", "/api/tags/{tag_id}/trend", "/api/sources", "/api/reload",
-    "/metrics",
+    "/api/machines/{machine_id}/parts", "/api/tags", "/api/tags/{tag_id}/points",
+    "/api/tags/{tag_id}/trend", "/api/sources", "/api/reload", "/metrics",
 }  # fmt: skip
 
 

@@ -159,3 +159,17 @@ class TestTimes:
         end = following.get(day, "2026-06-02T00:00+02:00")
         window = get(client, "/api/machines/cnc/states", from_=f"{day}T00:00{first}", to=end)["window"]
         assert window["seconds"] == hours * 3600
+
+
+def test_points_as_stored_page_by_page(client: TestClient) -> None:
+    whole = get(client, "/api/tags/cnc.power/points")
+    assert len(whole["time"]) == 62
+    assert whole["value"][:2] == [5.0, 6.0]
+    assert (whole["value"][-2:], whole["quality"][-2:]) == (
+        [99.0, None],
+        ["UNCERTAIN_OUT_OF_RANGE", "BAD_NOT_CONNECTED"],
+    )
+    assert whole["next"] is None
+    first = get(client, "/api/tags/cnc.power/points", limit="40")
+    rest = get(client, "/api/tags/cnc.power/points", **{"from": first["next"]})
+    assert first["time"] + rest["time"] == whole["time"]

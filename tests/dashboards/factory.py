@@ -194,7 +194,7 @@ class FakeConnections:
             None,
             "",
             Fault.MODBUS_EXCEPTION,
-            "2",
+            "exception 2 at holding:17",
         )
         state = self._historian.last(["mill-1.state"])
         return (

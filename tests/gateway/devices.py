@@ -17,12 +17,19 @@ from tests.processes import free_port
 
 @dataclass
 class Device:
-    """Registers 0 … 199 (shared by holding and input), unit 1. `exception` answers every read with it."""
+    """Registers 0 … 199 (shared by holding and input), unit 1. `exception` answers every read with it,
+    or those that take in `exception_at`, or those of cells that it `refuses`."""
 
     port: int = field(default_factory=free_port)
     exception: ExcCodes | None = None
     exception_at: int | None = None
+    refuses: Callable[[range], bool] | None = None
+    takes_writes: bool = True
+    refuses_writes: ExcCodes | None = None
     requests: int = 0
+    writes: list[tuple[int, int, int]] = field(default_factory=list)  # function, address, count
+
+    _setting: bool = False
 
     async def start(self) -> None:
         registers = SimData(0, count=200, values=0, datatype=DataType.REGISTERS)
@@ -35,18 +42,30 @@ class Device:
 
     async def set(self, address: int, *values: int) -> None:
         exception, self.exception = self.exception, None
+        self._setting = True
         await self._server.async_setValues(1, 16, address, list(values))
+        self._setting = False
         self.exception = exception
 
     async def _action(
-        self, function: int, _start: int, address: int, count: int, _registers: list[int], set_values: object
+        self, function: int, start: int, address: int, count: int, registers: list[int], set_values: list[int] | None
     ) -> ExcCodes | None:
         if set_values is not None:
+            return None if self._setting else self._written(function, address, set_values, registers[address - start :])
+        if function > 4:  # pymodbus reads what it has written
             return None
         self.requests += 1
         if self.exception_at is not None and not address <= self.exception_at < address + count:
             return None
+        if self.refuses is not None and not self.refuses(range(address, address + count)):
+            return None
         return self.exception
+
+    def _written(self, function: int, address: int, values: list[int], present: list[int]) -> ExcCodes | None:
+        self.writes.append((function, address, len(values)))
+        if not self.takes_writes:
+            values[:] = present[: len(values)]
+        return self.refuses_writes
 
 
 @asynccontextmanager

@@ -44,10 +44,10 @@ def test_every_tag_once_and_whole_within_the_limits(
 
     assert sorted(t.id for block in blocks for t in block.tags) == sorted(t.id for t in tags)
     for block in blocks:
-        _check(block, limits)
+        check_block(block, limits)
 
 
-def _check(block: Block, limits: Limits) -> None:
+def check_block(block: Block, limits: Limits) -> None:
     end = block.start + block.count
     assert block.unit == 7
     assert 1 <= block.count <= (limits.max_bits if block.table.is_bits else limits.max_registers)

@@ -80,6 +80,10 @@ def test_a_file_that_is_fine(tmp_path: Path) -> None:
         ("type: modbus-tcp, host: 10.0.0.5", "type: modbus-tcp", "sources.plc.host", "is missing", "Host name"),
         ("host: 10.0.0.5", "host: x, prot: 5020", "sources.plc.prot", "not known", "Did you mean port?"),
         ("host: 10.0.0.5", "host: x, port: 99999", "sources.plc.port", "99999", "TCP port"),
+        ("type: modbus-tcp, host: 10.0.0.5", "type: modbus-rtu", "sources.plc.device", "is missing", "/dev/ttyUSB0"),
+        ("type: modbus-tcp, host: 10.0.0.5", "type: modbus-rtu, device: /dev/ttyS0, parity: evn", "sources.plc.parity",
+         "not one of the choices", "even"),
+        ("type: modbus-tcp,", "unit: 0, type: modbus-rtu-tcp,", "sources.plc.unit", "cannot answer", "1 … 247"),
         ("area: machining", "", "machines.cnc-1.area", "is missing", "Third level"),
         ("tag: state", "tag: stat", "machines.cnc-1.states.tag", "no tag “stat”", "Did you mean state?"),
         ("1: running", "1: runing", "machines.cnc-1.states.map.1", "not one of the choices", "running"),
@@ -92,6 +96,17 @@ def test_a_file_that_is_fine(tmp_path: Path) -> None:
          "no source “plcc”", "Did you mean plc?"),
         ("address: 40001, ", "", "machines.cnc-1.tags.state", "needs an address", "holding:0"),
         ("address: 40001", "address: 90001", "machines.cnc-1.tags.state", "not a Modbus address", "40001"),
+        ("type: uint32", "type: uint32, report: {deadband: 1, deadband_percent: 1}", "machines.cnc-1.tags.count.report",
+         "exclude each other", "Keep one"),
+        ("type: uint32", "type: uint32, report: {deadband_percent: 1}", "machines.cnc-1.tags.count", "valid range",
+         "low and high"),
+        ("type: uint32", "type: uint32, write: {low: 2, high: 1}", "machines.cnc-1.tags.count.write", "above high",
+         "Swap"),
+        ("type: uint32", "type: bcd32, write: {low: 1, high: 2}", "machines.cnc-1.tags.count", "whole numbers",
+         "Remove write"),
+        ("holding:2", "input:2, write: {low: 1, high: 2}", "machines.cnc-1.tags.count", "only be read", "holding"),
+        ("topic: cnc/load,", "topic: cnc/load, write: {low: 1, high: 2},", "machines.cnc-1.tags.load",
+         "only a Modbus tag", "Remove write"),
         ("order: CDAB", "order: ABDC", "machines.cnc-1.tags.count.order", "not one of the choices", "CDAB"),
         ("topic: cnc/load, ", "", "machines.cnc-1.tags.load", "needs a topic", "hall/cnc-1"),
         ("path: $.value", "low: 3, high: 1", "machines.cnc-1.tags.load", "above high", "Swap them"),
@@ -110,6 +125,30 @@ def test_each_mistake(tmp_path: Path, old: str, new: str, field: str, wrong: str
     assert found.line is not None
     if new:
         assert abs(found.line - line_of(GOOD, old)) <= (1 if "missing" in wrong else 0)
+
+
+@pytest.mark.parametrize(
+    ("sources", "field", "wrong"),
+    [
+        ("{a: {type: modbus-tcp, host: h}, plc: {type: modbus-rtu-tcp, host: h, unit: 2}}", "type", "modbus-tcp"),
+        ("{a: {type: modbus-rtu, device: COM1}, plc: {type: modbus-rtu, device: COM1, baudrate: 9600}}", "baudrate",
+         "19200"),
+    ],
+)  # fmt: skip
+def test_sources_of_one_endpoint_agree(tmp_path: Path, sources: str, field: str, wrong: str) -> None:
+    both = f"sources: {sources[:-1]}, broker: {{type: mqtt, host: 10.0.0.6}}}}\nmachines:"
+    text = GOOD[: GOOD.index("sources:")] + both + GOOD[GOOD.index("machines:") + len("machines:") :]
+    (found,) = mistakes(tmp_path, text)
+    assert found.field == f"sources.plc.{field}"
+    assert f"{wrong} in “a”" in found.wrong
+    assert "share one connection" in found.right
+
+
+def test_staleness_follows_the_heartbeat(tmp_path: Path) -> None:
+    text = GOOD.replace("type: uint32", "type: uint32, report: {heartbeat_s: 30}")
+    config = load(tmp_path, text)
+    tags = {tag.name: config.stale_after_s(tag) for tag in config.tags()}
+    assert tags == {"state": 5, "count": 35, "load": None, "note": None}
 
 
 def test_states_by_threshold_need_a_number(tmp_path: Path) -> None:

@@ -33,7 +33,11 @@ def plant_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["run"], ["check"], ["replay"], ["tags"], ["tags", "export"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["demo"], ["run"], ["check"], ["replay"], ["probe"], ["probe", "modbus"], ["probe", "mqtt"], ["tags"],
+     ["tags", "export"]],
+)  # fmt: skip
 def test_every_command_has_help(command):
     answer = run_testbed(*command, "--help")
     assert answer.returncode == 0

@@ -162,7 +162,7 @@ def source_head(one: SourceStatus, t: Language, now_ns: int) -> Markup:
         (t("Errors"), errors(one, t)),
         (t("Late polls"), figure(t.integer(one.overruns))),
     ]
-    if one.kind != "modbus-tcp":
+    if not one.kind.startswith("modbus-"):
         facts = [fact for fact in facts if fact[0] not in (t("Round trip"), t("Late polls"))]
     return h(
         "div",

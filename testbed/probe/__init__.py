@@ -1,0 +1,1 @@
+"""`testbed probe`: the terminal side of `gateway.probe`."""
