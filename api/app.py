@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import takewhile
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -12,12 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from api import problems
-from api.routes import health, machines, metrics, sources, tags
+from api.routes import health, machines, metrics, reload, sources, tags
 from plant.connections import Connections
 from plant.plant import Plant
+from plant.reload import Reload
 
 _DESCRIPTION = """
-Machine states, OEE, parts, values and connections of one plant. Read-only.
+Machine states, OEE, parts, values and connections of one plant. It only reads; POST /api/reload reads plant.yaml again.
 
 - Times: ISO 8601 with an offset in (`2026-05-03T14:05:00+02:00`; in a query the + is written `%2B`, and a bare + is
   understood); UTC with milliseconds out. Windows are half-open: `from` is included, `to` is not.
@@ -27,8 +29,9 @@ Machine states, OEE, parts, values and connections of one plant. Read-only.
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def create_app(plant: Plant, connections: Connections | None) -> FastAPI:
-    """The API's app; pages are mounted on it. `connections` is None where no gateway runs in this process."""
+def create_app(plant: Plant, connections: Connections | None, reloading: Reload | None = None) -> FastAPI:
+    """The API's app; pages are mounted on it. `connections` is None where no gateway runs in this process,
+    `reloading` where there is no plant.yaml to read again."""
     app = FastAPIOffline(
         docs_url="/docs",
         redoc_url=None,
@@ -41,9 +44,10 @@ def create_app(plant: Plant, connections: Connections | None) -> FastAPI:
     )
     app.state.plant = plant
     app.state.connections = connections
+    app.state.reload = reloading
     app.state.started_s = time.monotonic()
     app.state.metrics = metrics.registry_of(plant, connections)
-    for module in (health, machines, tags, sources, metrics):
+    for module in (health, machines, tags, sources, reload, metrics):
         app.include_router(module.router)
     app.include_router(_unknown)
     problems.install(app)
@@ -59,9 +63,11 @@ _unknown = APIRouter()
 @_unknown.api_route("/api/{path:path}", methods=_METHODS, include_in_schema=False)
 def unknown_path(request: Request) -> None:
     """404 for what is not there, 405 for a path that has other methods."""
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is Match.PARTIAL:
-            raise HTTPException(405, headers={"Allow": "GET"})
+    others = list(takewhile(lambda route: route.matches(request.scope)[0] is not Match.FULL, request.app.routes))
+    asked = ({**request.scope, "method": method} for method in _METHODS)
+    allowed = [s["method"] for s in asked if any(route.matches(s)[0] is Match.FULL for route in others)]
+    if allowed:
+        raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
     raise HTTPException(404)
 
 

@@ -3,6 +3,7 @@
 | raised                                     | status | type (after `urn:factory-testbed:problem:`) |
 | ------------------------------------------ | ------ | ------------------------------------------- |
 | FastAPI's own validation, UserInputError   | 422    | invalid-request                             |
+| ConfigError                                | 422    | invalid-plant                               |
 | NotFoundError                              | 404    | not-found                                   |
 | EquipmentError                             | 502    | equipment                                   |
 | ResourceError, HistorianError              | 503    | unavailable                                 |
@@ -24,7 +25,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from plant.errors import EquipmentError, NotFoundError, ResourceError, TestbedError, UserInputError
+from plant.errors import ConfigError, EquipmentError, NotFoundError, ResourceError, TestbedError, UserInputError
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,16 @@ class FieldProblem(BaseModel):
 
     field: str = Field(description="Name of the parameter", examples=["from"])
     detail: str = Field(description="What is wrong with it", examples=["The time 2026-05-03T14:05:00 has no offset."])
+
+
+class MistakeProblem(BaseModel):
+    """One mistake in plant.yaml or in a tag list."""
+
+    file: str = Field(description="The file", examples=["tags/cnc-1.csv"])
+    line: int | None = Field(description="Its line, or row of a sheet; null: the file as a whole", examples=[7])
+    field: str = Field(description="The field, or the cell of a tag list", examples=["row 7, column D (address)"])
+    wrong: str = Field(description="What is wrong")
+    right: str = Field(description="What would be right")
 
 
 class Problem(BaseModel):
@@ -66,6 +77,7 @@ class Problem(BaseModel):
     instance: str = Field(description="The path that was asked for")
     next_step: str = Field("", description="What to do about it")
     errors: list[FieldProblem] | None = Field(None, description="Validation only: every parameter that is wrong")
+    mistakes: list[MistakeProblem] | None = Field(None, description="Reload only: every mistake in the files")
 
 
 class ParameterError(UserInputError):
@@ -83,7 +95,7 @@ def documented(*statuses: int) -> Responses:
     """The `responses` of a route for OpenAPI: 500 and 503 always, and those given."""
     meaning = {
         404: "There is no such machine, tag or source.",
-        422: "A parameter cannot be used; `errors` names each.",
+        422: "A parameter (or plant.yaml) cannot be used; `errors` (or `mistakes`) names each fault.",
         500: "A fault of ours; the log has the details.",
         503: "The historian cannot answer now.",
     }
@@ -114,6 +126,7 @@ def _answer(
     detail: str,
     next_step: str = "",
     errors: Sequence[FieldProblem] | None = None,
+    mistakes: Sequence[MistakeProblem] | None = None,
 ) -> JSONResponse:
     problem = Problem(
         type="about:blank" if kind is None else _URN + kind,
@@ -123,6 +136,7 @@ def _answer(
         instance=request.url.path,
         next_step=next_step,
         errors=None if errors is None else list(errors),
+        mistakes=None if mistakes is None else list(mistakes),
     )
     headers = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
@@ -147,6 +161,12 @@ async def _on_testbed_error(request: Request, error: Exception) -> Response:
         case ParameterError():
             fields = [FieldProblem(field=error.field, detail=detail)]
             return _answer(request, 422, "invalid-request", detail, next_step, fields)
+        case ConfigError():
+            mistakes = [
+                MistakeProblem(file=str(m.file), line=m.line, field=m.field, wrong=m.wrong, right=m.right)
+                for m in error.mistakes
+            ]
+            return _answer(request, 422, "invalid-plant", detail, next_step, mistakes=mistakes)
         case UserInputError():
             return _answer(request, 422, "invalid-request", detail, next_step)
         case EquipmentError():
@@ -165,7 +185,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail, next_step = f"There is nothing at {request.url.path}.", "GET /openapi.json or /docs lists every path."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail, next_step = f"{request.method} is not possible here.", "The API only reads: use GET."
+        allowed = (error.headers or {}).get("Allow", "GET")
+        detail, next_step = f"{request.method} is not possible here.", f"At this path, use {allowed}."
     else:
         detail, next_step = str(error.detail), ""
     answer = _answer(request, error.status_code, None, detail, next_step)

@@ -277,3 +277,20 @@ class RejectedOut(BaseModel):
 class SourcesOut(BaseModel):
     gateway: bool = Field(description="False where no gateway runs in this process; then the list is empty")
     sources: list[SourceOut]
+
+
+class DifferenceOut(BaseModel):
+    """Names by what happened to them."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+    kept: list[str]
+
+
+class ReloadOut(BaseModel):
+    """What a reload changed."""
+
+    sources: DifferenceOut = Field(description="Added ones were started, changed ones restarted, kept ones not touched")
+    machines: DifferenceOut
+    tags: DifferenceOut = Field(description="By id, machine.name")

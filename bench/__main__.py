@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-AREAS = ("historian", "gateway", "simulators", "demo")
+AREAS = ("historian", "gateway", "simulators", "demo", "durability")
 
 
 def main(chosen: list[str]) -> None:

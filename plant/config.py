@@ -22,6 +22,7 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 LocalTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
+_TAG_FIELDS = set(Tag.model_fields)
 _DAY_MINUTES = 24 * 60
 
 
@@ -372,8 +373,9 @@ class PlantConfig(Section):
 
     def tags(self) -> tuple[Tag, ...]:
         """Every tag of the plant with its identity, in the order of the file."""
+        # Built without checking again what the file's own model has checked: thousands of tags cost time and memory.
         return tuple(
-            Tag(machine=machine_id, name=name, **fields.model_dump())
+            Tag.model_construct(_TAG_FIELDS, machine=machine_id, name=name, **dict(fields))
             for machine_id, machine in self.machines.items()
             for name, fields in machine.tags.items()
         )
@@ -382,7 +384,7 @@ class PlantConfig(Section):
         """Seconds after which a point of the tag says nothing any more; None: it holds until the next one."""
         if tag.stale_after_s is not None:
             return tag.stale_after_s
-        source = self.sources[tag.source]
+        source = self.sources.get(tag.source)  # a reload may just have removed it
         if not isinstance(source, ModbusSource):
             return None
         heartbeat_s = tag.report.heartbeat_s if tag.report else 0.0

@@ -7,35 +7,39 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from plant.config import PlantConfig
+from plant.config_document import Document, Location, in_order
+from plant.config_expand import expand
 from plant.config_links import find_broken_links
 from plant.errors import ConfigError, Mistake, UserInputError
 
-Location = tuple[int | str, ...]
+_PLANT: TypeAdapter[PlantConfig] = TypeAdapter(PlantConfig)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def load_plant(path: Path, environment: Mapping[str, str] | None = None) -> PlantConfig:
     """The plant's configuration. Raises ConfigError with every mistake found, UserInputError without a file."""
     tree = _parse(path)
-    document = _Document(path, tree)
-    missing: list[Mistake] = []
-    plain = _resolve(tree, (), os.environ if environment is None else environment, document, missing)
-    mistakes = [*missing, *_validate(plain, document)]
+    document = Document(path, tree)
+    mistakes: list[Mistake] = []
+    written = _resolve(tree, (), os.environ if environment is None else environment, document, mistakes)
+    expanded = expand(written, document, _mistakes_of)
+    mistakes += [*expanded.mistakes, *_validate(expanded.plain, document, expanded.incomplete)]
     if mistakes:
-        raise ConfigError(path, sorted(mistakes, key=lambda m: (m.line or 0, m.field)))
-    return PlantConfig.model_validate(plain)
+        # A mistake in a template shows in every machine that uses it: it is told once.
+        raise ConfigError(path, in_order(list(dict.fromkeys(mistakes)), path))
+    return PlantConfig.model_validate(expanded.plain)
 
 
 def _parse(path: Path) -> CommentedMap:
@@ -63,44 +67,8 @@ def _parse(path: Path) -> CommentedMap:
     return tree
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """Finds the line of a place in the parsed file."""
-
-    path: Path
-    tree: CommentedMap
-
-    def line(self, location: Location) -> int | None:
-        line: int | None = None
-        for node, step in self._walk(location):
-            mark = node.lc.key(step) if isinstance(node, CommentedMap) else node.lc.item(step)
-            line = mark[0] + 1
-        return line
-
-    def field(self, location: Location) -> str:
-        """The place as written, without the names of alternatives that pydantic adds."""
-        steps = [step for _, step in self._walk(location)]
-        if location and location[-1] != "[key]" and (not steps or steps[-1] != location[-1]):
-            steps.append(location[-1])
-        return ".".join(map(str, steps)) or "plant.yaml"
-
-    def _walk(self, location: Location) -> Iterator[tuple[CommentedMap | CommentedSeq, int | str]]:
-        """Each container on the way with the step taken in it; steps that the file does not have are left out."""
-        node: object = self.tree
-        for step in location:
-            if isinstance(node, CommentedMap) and step in node:
-                yield node, step
-                node = node[step]
-            elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
-                yield node, step
-                node = node[step]
-
-    def mistake(self, location: Location, wrong: str, right: str) -> Mistake:
-        return Mistake(self.path, self.line(location), self.field(location), wrong, right)
-
-
 def _resolve(
-    node: object, at: Location, environment: Mapping[str, str], document: _Document, missing: list[Mistake]
+    node: object, at: Location, environment: Mapping[str, str], document: Document, missing: list[Mistake]
 ) -> object:
     """Plain dicts, lists and scalars, with the environment's values in place."""
     if isinstance(node, dict):
@@ -125,15 +93,28 @@ def _resolve(
     return _VARIABLE.sub(value_of, str(node))
 
 
-def _validate(plain: object, document: _Document) -> Iterable[Mistake]:
+def _validate(plain: object, document: Document, incomplete: Collection[str]) -> Iterator[Mistake]:
+    """`incomplete`: machines whose tags are not all known, because a list could not be read."""
+    yield from _mistakes_of(_PLANT, plain, (), document, lambda at: at in {("machines", m, "tags") for m in incomplete})
+    for location, wrong, right in find_broken_links(plain):
+        if len(location) < 3 or location[1] not in incomplete or location[2] == "tags":
+            yield document.mistake(location, wrong, right)
+
+
+def _mistakes_of(
+    adapter: TypeAdapter[Any],
+    plain: object,
+    at: Location,
+    document: Document,
+    leave_out: Callable[[Location], bool] = lambda _: False,
+) -> Iterator[Mistake]:
+    """What the model says against the piece of the configuration that stands at a place."""
     try:
-        PlantConfig.model_validate(plain)
+        adapter.validate_python(plain)
     except ValidationError as error:
         for detail in error.errors():
-            wrong, right = _explain(detail)
-            yield document.mistake(detail["loc"], wrong, right)
-    for location, wrong, right in find_broken_links(plain):
-        yield document.mistake(location, wrong, right)
+            if not leave_out(detail["loc"]):
+                yield document.mistake((*at, *detail["loc"]), *_explain(detail))
 
 
 def _explain(detail: ErrorDetails) -> tuple[str, str]:
@@ -169,10 +150,10 @@ def _pattern_in_words(pattern: str, field: str) -> str:
     return "Use letters without accents, digits, - and _, such as cnc-1; at most 64." if field else ""
 
 
-def _models() -> Iterable[type[BaseModel]]:
-    from plant import config, tags
+def _models() -> Iterator[type[BaseModel]]:
+    from plant import config, config_written, tags
 
-    for module in (config, tags):
+    for module in (config, config_written, tags):
         for item in vars(module).values():
             if isinstance(item, type) and issubclass(item, BaseModel):
                 yield item

@@ -54,49 +54,77 @@ class Part:
     scrap: int | None
 
 
-class Plant:
-    """One plant with its historian. Thread-safe; slow calls belong off the event loop."""
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """All that follows from a configuration, with the answers that were made under it."""
 
-    def __init__(self, config: PlantConfig, historian: Historian, clock: Clock = system_clock) -> None:
-        self.config = config
-        self.historian = historian
-        self.clock = clock
-        self.calendar = ShiftCalendar(config.shifts, config.plant.timezone)
-        self._tags = {tag.id: tag for tag in config.tags()}
-        self._machines = {
+    config: PlantConfig
+    calendar: ShiftCalendar
+    tags: Mapping[str, Tag]
+    machines: Mapping[str, Machine]
+    now: Memo[str, MachineNow]
+    oee_now: Memo[str, Oee | None]
+    since: dict[str, Interval]
+
+    @classmethod
+    def of(cls, config: PlantConfig, clock: Clock) -> _Setup:
+        tags = {tag.id: tag for tag in config.tags()}
+        machines = {
             machine_id: Machine(
                 machine_id,
                 machine,
                 (config.plant.enterprise, config.plant.site, machine.area, machine.line),
-                tuple(tag for tag in self._tags.values() if tag.machine == machine_id),
+                tuple(tag for tag in tags.values() if tag.machine == machine_id),
             )
             for machine_id, machine in config.machines.items()
         }
-        self._now: Memo[str, MachineNow] = Memo(clock, _NOW_LIVES)
-        self._oee_now: Memo[str, Oee | None] = Memo(clock, _OEE_NOW_LIVES)
-        self._since: dict[str, Interval] = {}
+        calendar = ShiftCalendar(config.shifts, config.plant.timezone)
+        return cls(config, calendar, tags, machines, Memo(clock, _NOW_LIVES), Memo(clock, _OEE_NOW_LIVES), {})
+
+
+class Plant:
+    """One plant with its historian. Thread-safe; slow calls belong off the event loop."""
+
+    def __init__(self, config: PlantConfig, historian: Historian, clock: Clock = system_clock) -> None:
+        self.historian = historian
+        self.clock = clock
+        self._setup = _Setup.of(config, clock)
+
+    def apply(self, config: PlantConfig) -> None:
+        """From now on the plant is as configured so. One assignment: who asks sees the old plant or the new one."""
+        self._setup = _Setup.of(config, self.clock)
+
+    @property
+    def config(self) -> PlantConfig:
+        return self._setup.config
+
+    @property
+    def calendar(self) -> ShiftCalendar:
+        return self._setup.calendar
 
     # What there is
 
     def machines(self) -> tuple[Machine, ...]:
-        return tuple(self._machines.values())
+        return tuple(self._setup.machines.values())
 
     def machine(self, machine_id: str) -> Machine:
-        if machine_id not in self._machines:
+        known = self._setup.machines
+        if machine_id not in known:
             raise NotFoundError(
-                f"There is no machine “{machine_id}”.", next_step=f"Known machines: {', '.join(self._machines)}."
+                f"There is no machine “{machine_id}”.", next_step=f"Known machines: {', '.join(known)}."
             )
-        return self._machines[machine_id]
+        return known[machine_id]
 
     def tags(self) -> tuple[Tag, ...]:
-        return tuple(self._tags.values())
+        return tuple(self._setup.tags.values())
 
     def tag(self, tag_id: str) -> Tag:
-        if tag_id not in self._tags:
+        known = self._setup.tags
+        if tag_id not in known:
             raise NotFoundError(
                 f"There is no tag “{tag_id}”.", next_step="GET /api/tags lists them; a tag's id is machine.name."
             )
-        return self._tags[tag_id]
+        return known[tag_id]
 
     # Values
 
@@ -137,7 +165,9 @@ class Plant:
 
     def states(self, machine_id: str, window: Window) -> Timeline:
         """The machine's states over the window; the future, and machines without a state tag, are UNKNOWN."""
-        machine = self.machine(machine_id)
+        return self._states(self.machine(machine_id), window)
+
+    def _states(self, machine: Machine, window: Window) -> Timeline:
         config = machine.config.states
         if config is None:
             return timeline(np.empty(0, np.int64), np.empty(0, np.int8), window)
@@ -155,14 +185,13 @@ class Plant:
 
     def oee(self, machine_id: str, window: Window) -> Oee:
         """OEE with its elements. The part of the window that is still to come is left out."""
+        return self._oee(self.machine(machine_id), window)
+
+    def _oee(self, machine: Machine, window: Window) -> Oee:
         now = self.clock()
         if window.start_ns < now < window.end_ns:
             window = Window(window.start_ns, now)
-        return evaluate(
-            self.states(machine_id, window),
-            self.calendar.planned(window),
-            self._production(self.machine(machine_id), window),
-        )
+        return evaluate(self._states(machine, window), self.calendar.planned(window), self._production(machine, window))
 
     def parts(self, machine_id: str, window: Window, limit: int = 20) -> tuple[Part, ...]:
         """The newest parts in the window, newest first."""
@@ -188,17 +217,20 @@ class Plant:
 
     def now(self, machine_id: str) -> MachineNow:
         """One machine at a glance; the state half a second old at most, the OEE of the shift five."""
-        machine = self.machine(machine_id)
-        return self._now.get(machine_id, lambda: self._look(machine))
+        return self._now_in(self._setup, self.machine(machine_id))
 
     def overview(self) -> tuple[MachineNow, ...]:
         """Every machine at a glance."""
-        return tuple(self.now(machine_id) for machine_id in self._machines)
+        setup = self._setup
+        return tuple(self._now_in(setup, machine) for machine in setup.machines.values())
 
-    def _look(self, machine: Machine) -> MachineNow:
+    def _now_in(self, setup: _Setup, machine: Machine) -> MachineNow:
+        return setup.now.get(machine.id, lambda: self._look(setup, machine))
+
+    def _look(self, setup: _Setup, machine: Machine) -> MachineNow:
         now = self.clock()
-        shift = self.calendar.latest(now)
-        current = self._current_state(machine, now)
+        shift = setup.calendar.latest(now)
+        current = self._current_state(setup, machine, now)
         newest = [point.time_ns for point in self.historian.last_good(tag.id for tag in machine.tags).values()]
         return MachineNow(
             machine=machine,
@@ -206,24 +238,24 @@ class Plant:
             state=current.state,
             state_since_ns=current.start_ns if current.start_ns > now - _SINCE_LOOK_BACK else None,
             shift=shift,
-            oee=self._oee_now.get(machine.id, lambda: self._oee_of(machine, shift, now)),
+            oee=setup.oee_now.get(machine.id, lambda: self._oee_of(machine, shift, now)),
             last_point_ns=max(newest, default=None),
         )
 
     def _oee_of(self, machine: Machine, shift: Shift | None, now: int) -> Oee | None:
         if machine.config.states is None or shift is None or shift.window.start_ns >= now:
             return None
-        return self.oee(machine.id, shift.window)
+        return self._oee(machine, shift.window)
 
-    def _current_state(self, machine: Machine, now: int) -> Interval:
+    def _current_state(self, setup: _Setup, machine: Machine, now: int) -> Interval:
         """The interval that lasts until now. Reads minutes, and a day only when the state has lasted longer."""
-        *_, current = self.states(machine.id, Window(now - _STATE_LOOK_BACK, now))
+        *_, current = self._states(machine, Window(now - _STATE_LOOK_BACK, now))
         if current.start_ns == now - _STATE_LOOK_BACK:
-            known = self._since.get(machine.id)
+            known = setup.since.get(machine.id)
             if known is None or known.state is not current.state or known.end_ns < current.start_ns:
-                *_, known = self.states(machine.id, Window(now - _SINCE_LOOK_BACK, now))
+                *_, known = self._states(machine, Window(now - _SINCE_LOOK_BACK, now))
             current = Interval(known.start_ns, now, known.state)
-        self._since[machine.id] = current
+        setup.since[machine.id] = current
         return current
 
     def health(self) -> HistorianHealth:

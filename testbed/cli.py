@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from plant.errors import ConfigError, EquipmentError, ResourceError, TestbedError
 from testbed.probe.cli import app as probe_app
+from testbed.report import print_mistakes
 
 app = typer.Typer(
     name="testbed",
@@ -58,12 +59,13 @@ def run(
     port: PortOption = 8080,
     data_dir: DataDir = None,
 ) -> None:
-    """Run gateway, historian and pages for a plant of your own. Ctrl-C ends everything."""
-    from plant.config_file import load_plant
+    """Run gateway, historian and pages for a plant of your own. Ctrl-C ends everything.
+
+    SIGHUP and POST /api/reload read the file again: a bad one changes nothing, an unchanged source is not interrupted.
+    """
     from testbed.system import run_system
 
-    config = load_plant(plant_file)
-    run_system(config, _data_dir(data_dir, plant_file), port, console)
+    run_system(plant_file, _data_dir(data_dir, plant_file), port, console)
 
 
 @app.command()
@@ -76,6 +78,32 @@ def check(plant_file: PlantFile) -> None:
         f"{plant_file} is in order: {_count(len(config.machines), 'machine')}, "
         f"{_count(len(config.tags()), 'tag')}, {_count(len(config.sources), 'source')}."
     )
+
+
+tags_app = typer.Typer(help="Tag lists: the tags of a plant as a table for Excel.", no_args_is_help=True)
+app.add_typer(tags_app, name="tags")
+
+
+@tags_app.command("export")
+def export_tags(
+    plant_file: PlantFile,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to: tags.csv or tags.xlsx.", show_default=False),
+    ],
+    machine: Annotated[
+        str | None, typer.Option("--machine", metavar="ID", help="Only this machine.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the tags of a plant, or of one machine, as a tag list: CSV or XLSX.
+
+    The file can be given back to the plant: tag_list: for one machine, tag_lists: for all. See docs/tag-lists.md.
+    """
+    from plant.config_file import load_plant
+    from testbed.tag_export import export
+
+    config = load_plant(plant_file)
+    typer.echo(f"{_count(export(config, output, machine), 'tag')} written to {output}.")
 
 
 @app.command()
@@ -121,10 +149,7 @@ def _count(number: int, noun: str) -> str:
 def _report(error: TestbedError) -> int:
     """Say what is wrong and what to do next; the exit code tells who must act."""
     if isinstance(error, ConfigError):
-        for mistake in error.mistakes:
-            place = f"{mistake.file}:{mistake.line}" if mistake.line else str(mistake.file)
-            advice = escape(f"{mistake.wrong} {mistake.right}")
-            console.print(f"[bold]{escape(place)}[/]  [red]{escape(mistake.field)}[/]: {advice}", soft_wrap=True)
+        print_mistakes(error, console)
         console.print(f"{_count(len(error.mistakes), 'mistake')}.", end=" ")
     else:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
@@ -138,6 +163,7 @@ def _report(error: TestbedError) -> int:
 def main() -> None:
     """Entry point of the `testbed` command."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("testbed.audit").setLevel(logging.INFO)
     try:
         app()
     except TestbedError as error:

@@ -29,6 +29,7 @@ from plant.config import (
     Threshold,
     TlsConfig,
 )
+from plant.config_written import MachineTags, TemplateConfig
 from plant.tags import Report, TagFields, WriteRange
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -41,6 +42,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("a source's or output's `tls:`", TlsConfig),
     ("`sources:` a source of type `replay`", ReplaySource),
     ("`machines:` a machine", MachineConfig),
+    ("`machines:` a machine, where its tags come from", MachineTags),
     ("a machine's `alive:`", AliveConfig),
     ("a machine's `states:`", StateConfig),
     ("a machine's `states: threshold:`", Threshold),
@@ -48,6 +50,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("a machine's `tags:` a tag", TagFields),
     ("a tag's `report:`", Report),
     ("a tag's `write:`", WriteRange),
+    ("`templates:` a template", TemplateConfig),
     ("`outputs:` an output of type `mqtt`", MqttOutput),
     ("`shifts:` a shift", ShiftConfig),
     ("a shift's `breaks:` a break", BreakConfig),
@@ -60,6 +63,8 @@ and the right form. The demo's own file, `testbed/demo/plant.yaml`, is a good on
 
 - YAML 1.2: `off` is a text and `06:00` is a text. An unknown key is a mistake.
 - `${NAME}` and `${NAME:-default}` in a value come from the environment. Passwords belong there.
+- Tags may also stand in tables, CSV or XLSX, and in templates for several units of one kind: `tag_list:` at a machine,
+  `tag_lists:` (a list of files with a column `machine`) and `templates:` at the top. See [tag-lists.md](tag-lists.md).
 - A tag's id is `<machine>.<name>`; it stands in URLs and in the stored data, so choose names that can stay.
 
 This page is made from the program's own models (`python -m testbed.plant_yaml_doc`); a test keeps it up to date.
@@ -110,7 +115,9 @@ def _type_name(annotation: Any) -> str:
         return ", ".join(f"`{item.value}`" for item in annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
-    return {str: "text", int: "whole number", float: "number", bool: "true, false"}.get(annotation, "text")
+    return {str: "text", int: "whole number", float: "number", bool: "true, false", Any: "value"}.get(
+        annotation, "text"
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import socket
 import sys
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from plant.clock import system_clock
 from plant.config import PlantConfig
+from plant.config_file import load_plant
 from plant.historian.base import Historian
 from testbed.data_dir import DataDir, prepare
 from testbed.listen import listen
@@ -29,10 +31,12 @@ Player = Callable[[Historian], Awaitable[None]]
 """Something that runs beside the system and writes points, such as a recorded log that is played."""
 
 
-def run_system(config: PlantConfig, data_dir: Path, port: int, console: Console) -> None:
-    """Run until Ctrl-C or SIGTERM."""
+def run_system(plant_file: Path, data_dir: Path, port: int, console: Console) -> None:
+    """Run until Ctrl-C or SIGTERM. Raises ConfigError before anything is started."""
+    load = partial(load_plant, plant_file)
+    config = load()
     with listen(HOST, port) as sock, prepare(data_dir) as folder:
-        asyncio.run(serve(config, folder, sock, console))
+        asyncio.run(serve(config, folder, sock, console, load=load))
 
 
 async def serve(
@@ -44,16 +48,18 @@ async def serve(
     open_browser: bool = False,
     before: Callable[[], object] | None = None,
     player: Player | None = None,
+    load: Callable[[], PlantConfig] | None = None,
 ) -> None:
     """Open the store, start the gateway, serve the pages on the bound socket; end all of it on a signal.
 
-    `before` is waited for, in a thread, before the gateway connects.
+    `before` is waited for, in a thread, before the gateway connects. With `load` the configuration can be reloaded.
     """
     from api.app import create_app
     from dashboards.web import mount
     from gateway.gateway import Gateway
     from plant.historian.duckdb import DuckDbHistorian
     from plant.plant import Plant
+    from testbed.reload import Reloader, reload_on_hangup
 
     historian = await asyncio.to_thread(DuckDbHistorian, folder.historian, memory_limit_mb=_HISTORIAN_MEMORY_MB)
     try:
@@ -63,12 +69,15 @@ async def serve(
         gateway = Gateway(config, historian, folder.gateway, clock=system_clock)
         await gateway.start()
         try:
-            app = create_app(plant, gateway)
+            reloader = None if load is None else Reloader(load, plant, gateway)
+            app = create_app(plant, gateway, None if reloader is None else partial(reloader.reload, "POST /api/reload"))
             mount(app, plant, gateway)
             url = f"http://{HOST}:{sock.getsockname()[1]}/"
             server = _Server(_uvicorn_config(app), lambda: _announce(url, config, console, open_browser=open_browser))
+            on_hangup = reload_on_hangup(reloader, console, server.stop) if reloader else contextlib.nullcontext()
             async with _beside(player, historian, server.stop):
-                await server.serve(sockets=[sock])
+                with on_hangup:
+                    await server.serve(sockets=[sock])
         finally:
             await gateway.stop()
     finally:

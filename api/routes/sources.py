@@ -12,6 +12,7 @@ from plant.clock import iso
 from plant.connections import Connections, OutputStatus, Rejected, SourceStatus, TagStatus
 from plant.errors import NotFoundError
 from plant.plant import Plant
+from plant.tags import Tag
 
 router = APIRouter(tags=["System"])
 
@@ -71,6 +72,7 @@ def _rejected_out(message: Rejected) -> out.RejectedMessageOut:
 
 
 def _source_out(plant: Plant, source: SourceStatus) -> out.SourceOut:
+    known = {tag.id: tag for tag in plant.tags()}  # while a reload is under way, a source may still tell of others
     return out.SourceOut(
         name=source.name,
         kind=source.kind,
@@ -87,14 +89,14 @@ def _source_out(plant: Plant, source: SourceStatus) -> out.SourceOut:
         protocol=source.protocol,
         rejected=source.rejected,
         broker_dropped=source.broker_dropped,
-        tags=[_tag_status_out(plant, status) for status in source.tags],
+        tags=[_tag_status_out(plant, known[status.tag], status) for status in source.tags if status.tag in known],
     )
 
 
-def _tag_status_out(plant: Plant, status: TagStatus) -> out.TagStatusOut:
+def _tag_status_out(plant: Plant, tag: Tag, status: TagStatus) -> out.TagStatusOut:
     return out.TagStatusOut(
         tag=status.tag,
-        last=point_out(plant, plant.tag(status.tag), status.last),
+        last=point_out(plant, tag, status.last),
         last_good=time_or_none(status.last_good_ns),
         raw=status.raw,
         fault=status.fault,

@@ -20,6 +20,7 @@ from plant.points import PointBatch
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 1.0
+_LOAD_AGAIN = "location.reload()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,14 @@ class Broadcaster:
         self._plant = plant
         self._every_s = every_s
         self._topics: dict[Hashable, _Topic] = {}
+        self._config = plant.config  # under which the views of the topics were made
         self._task: asyncio.Task[None] | None = None
 
     def join(self, reader: str, view: LiveView, send: Send) -> None:
         """From now on the reader hears of this view, and of no other."""
         self.leave(reader)
+        if not self._topics:
+            self._config = self._plant.config
         topic = self._topics.setdefault(view.key, _Topic(view))
         topic.readers[reader] = send
         topic.fresh.add(reader)
@@ -98,6 +102,9 @@ class Broadcaster:
             watch.close()
 
     async def _tick(self, watch: Watch) -> None:
+        if self._plant.config is not self._config:
+            self._start_anew()
+            return
         topics = list(self._topics.values())
         news = await asyncio.to_thread(self._gather, [topic.view for topic in topics], watch)
         now_ms = self._plant.clock() // 1_000_000
@@ -111,6 +118,13 @@ class Broadcaster:
             for reader, send in list(topic.readers.items()):
                 send(whole if reader in topic.fresh else some)
             topic.fresh.clear()
+
+    def _start_anew(self) -> None:
+        """The plant was reloaded: what the pages show may not exist any more. Each browser asks for its page again."""
+        for topic in self._topics.values():
+            for send in topic.readers.values():
+                send(_LOAD_AGAIN)
+        self._topics.clear()
 
     def _gather(self, views: list[LiveView], watch: Watch) -> list[News | None]:
         """In a worker thread. One view's fault leaves the others alone."""

@@ -107,8 +107,13 @@ class _Visit:
     async def _load(self, page: Page, view: View) -> Loaded:
         """What the page has to show, or why it has nothing."""
         t = view.t
+        plant = self._site.plant
         try:
-            return await asyncio.to_thread(page.load, self._site, view)
+            while True:
+                config = plant.config
+                loaded = await asyncio.to_thread(page.load, self._site, view)
+                if plant.config is config:
+                    return loaded  # else the plant was reloaded meanwhile, and this is about another one
         except TestbedError as error:
             failed = notice("bad", str(error), error.next_step, button_link("", t("Try again")), role="alert")
         except Exception:  # noqa: BLE001 — the supervisor of the page: say so instead of spinning for ever

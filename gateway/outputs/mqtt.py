@@ -101,6 +101,10 @@ class MqttOutput:
         self._link, self._since_ns = Link.STOPPED, clock()
         self._protocol, self._refused, self._crash = "", 0, ""
 
+    def apply(self, plant: PlantConfig) -> None:
+        """The tags have changed."""
+        self._namespace.apply(plant)
+
     async def run(self) -> None:
         """Keeps a connection until cancelled."""
         backoff = Backoff()

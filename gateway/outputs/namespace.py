@@ -44,10 +44,14 @@ class Namespace:
     """The plant's tags as topics. Remembers the last quality told and the count since the birth."""
 
     def __init__(self, plant: PlantConfig, output: MqttOutput) -> None:
-        self._full = output.profile == "full"
-        self._places = {tag.id: _place(plant, output, tag) for tag in plant.tags()}
+        self._output, self._full = output, output.profile == "full"
+        self.apply(plant)
         self._told: dict[str, Quality] = {}
         self._seq = 0
+
+    def apply(self, plant: PlantConfig) -> None:
+        """The plant's tags are these from now on."""
+        self._places = {tag.id: _place(plant, self._output, tag) for tag in plant.tags()}
 
     def born(self) -> None:
         """A new connection: whoever listens may have missed anything."""

@@ -22,6 +22,7 @@ class Outputs:
     """All outputs of a plant."""
 
     def __init__(self, config: PlantConfig, clock: Clock) -> None:
+        self._made_of = _made_of(config)
         self._outputs = {
             f"output:{name}": MqttOutput(name, section, config, clock) for name, section in config.outputs.items()
         }
@@ -46,6 +47,15 @@ class Outputs:
             ]
         return tasks
 
+    def differ(self, config: PlantConfig) -> bool:
+        """Whether a configuration asks for other outputs than these. Other tags are no difference: see `apply`."""
+        return _made_of(config) != self._made_of
+
+    def apply(self, config: PlantConfig) -> None:
+        """From now on the tags are published as configured so."""
+        for output in self._outputs.values():
+            output.apply(config)
+
     def wake(self) -> None:
         """Something was appended."""
         for forwarder in self._forwarders:
@@ -56,3 +66,8 @@ class Outputs:
             output.status(self._outbox.status(consumer) if self._outbox is not None else _NOTHING)
             for consumer, output in self._outputs.items()
         )
+
+
+def _made_of(config: PlantConfig) -> object:
+    """All that outputs are built from but the tags: a reload cannot change it."""
+    return config.outputs, (config.plant.enterprise, config.plant.site) if config.outputs else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import compress
 
 import duckdb
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from plant.historian import duckdb_latest, rollup
 from plant.historian.duckdb_latest import Known, Latest
 from plant.historian.duckdb_rows import Column, Rows
-from plant.points import PointBatch, Quality
+from plant.points import Point, PointBatch, Quality
 
 _NEVER = np.iinfo(np.int64).min
 
@@ -138,25 +139,35 @@ def _touched(known: Known, rows: Rows, new_tags: dict[int, str]) -> tuple[dict[i
     """The series of these rows as they stand now; and those that are new or begin earlier."""
     touched: dict[int, Latest] = {}
     begins: set[int] = set()
-    for start, end in zip(rows.starts().tolist(), rows.ends().tolist(), strict=True):
-        series, first_ns = int(rows.series[start]), int(rows.ts[start])
-        old = known.latest.get(series)
+    ends = rows.ends()
+    in_turn = rows.series[ends].tolist()
+    newest = rows.points(ends, [new_tags.get(series) or known.latest[series].tag for series in in_turn])
+    goods = _newest_good(rows, newest, ends)
+    for series, first_ns, point in zip(in_turn, rows.ts[rows.starts()].tolist(), newest, strict=True):
+        old, good = known.latest.get(series), goods.get(series)
         if old is None:
-            point = rows.point(end, new_tags[series])
-            old = Latest(series, point.tag, first_ns, point, None)
+            touched[series] = Latest(series, point.tag, first_ns, point, good)
             begins.add(series)
-        else:
-            point = rows.point(end, old.tag)
+            continue
         if first_ns < old.first_ns:
             begins.add(series)
         last = point if point.time_ns >= old.last.time_ns else old.last
-        touched[series] = replace(old, first_ns=min(first_ns, old.first_ns), last=last)
-    good = rows.where(rows.q >= Quality.UNCERTAIN)
-    for end in good.ends().tolist():
-        now = touched[int(good.series[end])]
-        if now.good is None or int(good.ts[end]) >= now.good.time_ns:
-            touched[now.id] = replace(now, good=good.point(end, now.tag))
+        if old.good is not None and (good is None or good.time_ns < old.good.time_ns):
+            good = old.good
+        touched[series] = Latest(series, old.tag, min(first_ns, old.first_ns), last, good)
     return touched, begins
+
+
+def _newest_good(rows: Rows, newest: Sequence[Point], ends: NDArray[np.intp]) -> dict[int, Point]:
+    """The newest good point of each series that has one among the rows; mostly that is its newest point."""
+    is_good = rows.q[ends] >= Quality.UNCERTAIN
+    goods = dict(zip(rows.series[ends[is_good]].tolist(), compress(newest, is_good.tolist()), strict=True))
+    if not is_good.all():
+        tags = dict(zip(rows.series[ends].tolist(), (point.tag for point in newest), strict=True))
+        usable = rows.where((rows.q >= Quality.UNCERTAIN) & np.isin(rows.series, rows.series[ends[~is_good]]))
+        series = usable.series[usable.ends()].tolist()
+        goods |= zip(series, usable.points(usable.ends(), [tags[one] for one in series]), strict=True)
+    return goods
 
 
 def _demote(db: duckdb.DuckDBPyConnection, rows: Rows, touched: dict[int, Latest]) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def demo_file(name: str) -> Path:
 
 def run_demo(data_dir: Path, port: int, history_days: int, seed: int, *, open_browser: bool, console: Console) -> None:
     """Run the demo until Ctrl-C or SIGTERM."""
-    config = load_plant(demo_file("plant.yaml"))
+    load = partial(load_plant, demo_file("plant.yaml"))
+    config = load()
     with listen(HOST, port) as sock, prepare(data_dir) as folder:
         if folder.is_new and history_days > 0:
             _make_history(folder, history_days, seed)
@@ -33,7 +35,9 @@ def run_demo(data_dir: Path, port: int, history_days: int, seed: int, *, open_br
             console.print(f"Going on with the data in {folder.root}.")
         with shop_floor(demo_file("plant.yaml"), demo_file("shopfloor.yaml"), folder.shopfloor, seed) as floor:
             floor.on_end(lambda code: console.print(f"[red]The shop floor ended by itself (exit code {code}).[/]"))
-            asyncio.run(serve(config, folder, sock, console, open_browser=open_browser, before=floor.wait_ready))
+            asyncio.run(
+                serve(config, folder, sock, console, open_browser=open_browser, before=floor.wait_ready, load=load)
+            )
 
 
 def _make_history(folder: DataDir, days: int, seed: int) -> None:

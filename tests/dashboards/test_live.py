@@ -100,6 +100,22 @@ async def test_a_broken_view_leaves_the_others_alone(plant: Plant, caplog: pytes
     assert "live values of b" in caplog.text
 
 
+async def test_after_a_reload_every_page_is_asked_for_again(plant: Plant) -> None:
+    broadcaster, view = Broadcaster(plant, every_s=0.01), Counter("a")
+    heard: list[str] = []
+    broadcaster.join("1", view, heard.append)
+    await until(lambda: len(heard) >= 2)
+    plant.apply(config(shifts=False))
+    await until(lambda: heard[-1] == "location.reload()")
+    asked, told_once = view.asked, heard.count("location.reload()")
+    fresh: list[str] = []
+    broadcaster.join("1", again := Counter("a"), fresh.append)
+    await until(lambda: again.asked >= 2)
+    await broadcaster.stop()
+    assert (view.asked, told_once) == (asked, 1), "a view of the old plant is not asked any more"
+    assert told(fresh[0])["html"]["same"] == "x"
+
+
 async def test_a_machine_page_tells_points_state_and_figures(plant: Plant) -> None:
     fill(plant.historian, NOW)
     t = language("en", "Europe/Stockholm")

@@ -161,6 +161,7 @@ def test_a_full_buffer_is_not_hidden(plant: Plant) -> None:
     read = text(connections.store_body(outbox, STORE, EN.t, NOW))
     assert "disk full" in read
     assert "the oldest points were dropped" in read
+    assert "none is lost" not in read
 
 
 @pytest.mark.parametrize("detail", ["", "2", "exception 11", "exception 99"])

@@ -200,3 +200,28 @@ def test_the_overview_follows_within_a_second(historian: DuckDbHistorian) -> Non
     fill(historian, "state", [(10, 2.0)])
     now[0] += SECOND
     assert plant.overview()[0].state is State.IDLE
+
+
+def test_apply_swaps_everything_at_once_and_forgets_old_answers(historian: DuckDbHistorian) -> None:
+    plant = Plant(config({"tag": "state", "map": {"1": "running"}}), historian)
+    before, old = plant.now("m"), plant.config
+    machine = old.machines["m"]
+    plant.apply(
+        old.model_copy(
+            update={
+                "plant": old.plant.model_copy(update={"site": "other"}),
+                "machines": {"m": machine.model_copy(update={"name": "Renamed"}), "n": machine},
+                "shifts": [],
+            }
+        )
+    )
+    assert plant.now("m").machine.name == "Renamed", "the answer of half a second ago was about another plant"
+    assert before.machine.name != "Renamed"
+    assert [machine.id for machine in plant.machines()] == ["m", "n"]
+    assert plant.machine("n").path[1] == "other"
+    assert plant.tag("n.state").machine == "n"
+    plant.apply(old)
+    with pytest.raises(NotFoundError, match="no machine “n”"):
+        plant.machine("n")
+    with pytest.raises(NotFoundError):
+        plant.tag("n.state")

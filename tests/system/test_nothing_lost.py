@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import struct
 import threading
 import time
 from collections import Counter
@@ -19,14 +18,15 @@ import pytest
 from gateway import codec
 from plant.clock import DAY, Window
 from plant.historian.duckdb import DuckDbHistorian
-from tests.brokers import MOSQUITTO, Mosquitto, Publisher
+from tests.brokers import MOSQUITTO, Mosquitto
+from tests.counting import CountingPlc, publish
 from tests.processes import free_port, running
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: no broker that keeps a session"),
 ]
-KILLS = 4
+KILLS = 2  # of the whole system; test_durability kills the gateway alone, more often
 PLANT = """
 plant: {{enterprise: acme, site: ume, name: Acme}}
 sources:
@@ -43,26 +43,6 @@ machines:
 """
 
 
-class CountingPlc:
-    """A Modbus server whose register pair grows by one at every read: a lost read leaves a hole."""
-
-    def __init__(self) -> None:
-        self.reads = 0
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                transaction, _, _, unit = struct.unpack(">HHHB", await reader.readexactly(7))
-                await reader.readexactly(5)
-                self.reads += 1
-                writer.write(struct.pack(">HHHBBBI", transaction, 0, 7, unit, 3, 4, self.reads))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
 def acknowledged(outbox: Path, scratch: Path) -> set[tuple[str, int, float]]:
     """The points that wait in the outbox of a process that was killed (read from a copy)."""
     scratch.mkdir()
@@ -73,17 +53,6 @@ def acknowledged(outbox: Path, scratch: Path) -> set[tuple[str, int, float]]:
     db.close()
     points = (point for blob in blobs for point in codec.decode(blob))
     return {(p.tag, p.time_ns, p.value) for p in points if isinstance(p.value, float)}
-
-
-async def publish(port: int, stop: threading.Event) -> int:
-    """One numbered message after the other; each waits until the broker has it. Gives the last number."""
-    async with Publisher(port) as machine:
-        number = 0
-        while not stop.is_set():
-            number += 1
-            await machine.send("m/sent", f'{{"n": {number}, "t": {time.time_ns()}}}')
-            await asyncio.sleep(0.002)
-    return number
 
 
 async def test_kill_9_loses_and_doubles_nothing(tmp_path):

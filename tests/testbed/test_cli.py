@@ -34,8 +34,10 @@ def plant_file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["demo"], ["run"], ["check"], ["replay"], ["probe"], ["probe", "modbus"], ["probe", "mqtt"]]
-)
+    "command",
+    [[], ["demo"], ["run"], ["check"], ["replay"], ["probe"], ["probe", "modbus"], ["probe", "mqtt"], ["tags"],
+     ["tags", "export"]],
+)  # fmt: skip
 def test_every_command_has_help(command):
     answer = run_testbed(*command, "--help")
     assert answer.returncode == 0
@@ -60,6 +62,28 @@ def test_check_lists_every_mistake_with_line_and_field(plant_file):
     ):
         assert expected in answer.stderr
     assert "5 mistakes." in answer.stderr
+
+
+def test_tags_go_out_as_a_list_and_come_back(plant_file, tmp_path):
+    answer = run_testbed("tags", "export", plant_file, "--machine", "cnc-1", "-o", tmp_path / "cnc.csv")
+    assert answer.returncode == 0
+    assert "1 tag written" in answer.stdout
+    plant_file.write_text(GOOD[: GOOD.index("    tags:")] + "    tag_list: cnc.csv\n")
+    assert "1 machine, 1 tag, 1 source" in run_testbed("check", plant_file).stdout
+    with (tmp_path / "cnc.csv").open("a") as stream:
+        stream.write("speed;plc;uint61;40002\n")
+    answer = run_testbed("check", plant_file)
+    assert answer.returncode == 2
+    assert f"{tmp_path / 'cnc.csv'}:3  row 3, column C (type): “uint61” is not one of the choices." in answer.stderr
+    answer = run_testbed("tags", "export", plant_file.with_name("none.yaml"), "-o", tmp_path / "x.csv")
+    assert answer.returncode == 2
+
+
+def test_an_unknown_machine_or_kind_of_file_is_one_clear_sentence(plant_file, tmp_path):
+    answer = run_testbed("tags", "export", plant_file, "--machine", "cnc", "-o", tmp_path / "cnc.csv")
+    assert (answer.returncode, "Known machines: cnc-1" in answer.stderr) == (2, True)
+    answer = run_testbed("tags", "export", plant_file, "-o", tmp_path / "cnc.ods")
+    assert (answer.returncode, "tags.csv or tags.xlsx" in answer.stderr) == (2, True)
 
 
 def test_a_missing_file_is_one_clear_sentence(tmp_path):

@@ -255,10 +255,13 @@ def store_body(outbox: OutboxStatus | None, store: HistorianHealth, t: Language,
     ]
     notes = []
     if outbox is not None and outbox.fault is not Fault.NONE:
+        waiting = t("The store takes no points at the moment. They wait in the buffer on this computer; none is lost.")
+        if outbox.dropped_points:
+            waiting = t("The store takes no points at the moment. The newest ones wait in the buffer on this computer.")
         notes.append(
             notice(
                 "warn",
-                t("The store takes no points at the moment. They wait in the buffer on this computer; none is lost."),
+                waiting,
                 outbox.detail or t("It is tried again by itself. Check that the disk has room."),
             )
         )
