@@ -94,7 +94,7 @@ def _mistakes_of(
 def _explain(detail: ErrorDetails, place: Place) -> tuple[str, str]:
     """What is wrong and what would be right, in plain words."""
     field = str(detail["loc"][-1]) if detail["loc"] else ""
-    given = detail.get("input")
+    given = "…" if field == "password" else detail.get("input")  # a secret is not shown, not even a wrong one
     context = detail.get("ctx", {})
     match detail["type"]:
         case "missing":
@@ -106,7 +106,7 @@ def _explain(detail: ErrorDetails, place: Place) -> tuple[str, str]:
         case "union_tag_invalid":
             return f"type “{context.get('tag')}” is not known.", f"Write one of {context.get('expected_tags')}."
         case "union_tag_not_found":
-            return "has no type.", "Add type: modbus-tcp, modbus-rtu-tcp, modbus-rtu, mqtt or replay."
+            return "has no type.", "Add type: modbus-tcp, modbus-rtu-tcp, modbus-rtu, mqtt, sparkplug or replay."
         case "string_pattern_mismatch":
             return f"“{given}” does not have the right form.", _pattern_in_words(str(context.get("pattern")), place)
         case "value_error":

@@ -29,7 +29,7 @@ _REMARK = "#"
 _NUMBER = re.compile(r"[+-]?\d[\d\s]*([.,]\d+)?([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"([+-]?\d+)[.,]0+")
 _NEXT_PAIR = re.compile(r",\s*-?\d+\s*=")
-_PAIR_ENDS = re.compile(r"(?<!\\)(?:;|\n)")
+_PAIR = re.compile(r"(?:\\.|[^;\n\\]|\\$)+")  # up to a semicolon or line end that no backslash protects
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +293,7 @@ def _as_choices(cell: Cell) -> dict[int, str]:
     """
     right = "write number=text, separated by semicolons, such as 0=off;1=idle"
     choices: dict[int, str] = {}
-    for pair in _PAIR_ENDS.split(str(cell)):
+    for pair in _PAIR.findall(str(cell)):
         if not pair.strip():
             continue
         number, equals, text = pair.partition("=")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -166,7 +167,16 @@ def main() -> None:
     logging.getLogger("testbed.audit").setLevel(logging.INFO)
     try:
         app()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
     except TestbedError as error:
-        sys.exit(_report(error))
+        code = _report(error)
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is closed in order by now. Leaving the usual way makes DuckDB's binding print forty lines about functions of
+    # its own that it calls leaked: it looks like a crash.
+    os._exit(code)

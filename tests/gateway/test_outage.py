@@ -51,7 +51,11 @@ class Line:
 
     def open(self) -> None:
         self.outbox = Outbox(self.folder / "o.sqlite", lambda: self.now_ns, **self.bounds)
-        self.forwarder = Forwarder(self.outbox, self.workers[0], self.historian, self.workers[1])  # type: ignore[arg-type]
+
+        async def take(batch: PointBatch) -> None:
+            await self.workers[1].call(lambda: self.historian.write(batch))
+
+        self.forwarder = Forwarder(self.outbox, self.workers[0], take)
 
     async def produce(self, minutes: int) -> None:
         """One point of every tag each second; committed every ten seconds, as under load."""

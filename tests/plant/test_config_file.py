@@ -363,3 +363,10 @@ def test_mistakes_about_brokers(tmp_path: Path, old: str, new: str, wrong: str) 
     [mistake] = mistakes(tmp_path, BROKERS.replace(old, new))
     assert wrong in str(mistake)
     assert mistake.line is not None
+
+
+def test_a_password_of_the_wrong_kind_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD.replace("    host: 10.0.0.6", "    host: 10.0.0.6\n    password: 12345678"))
+    assert "broker.password" in str(caught.value)
+    assert "12345678" not in str(caught.value)

@@ -86,3 +86,30 @@ def test_a_taken_machine_port_is_one_clear_sentence(tmp_path, ports):
     assert process.process.returncode == 3
     assert ports["TESTBED_MODBUS_PORT"] in output
     assert "Traceback" not in output
+
+
+def test_history_ends_with_a_killed_parent_and_leaves_nothing(tmp_path, ports):
+    """An orphan that went on would later move its files over those of the next start."""
+    data = tmp_path / "data"
+    process = Running("demo", "--no-browser", "--data-dir", data, "--history-days", "90", env=ports)
+    try:
+        deadline = time.monotonic() + 20
+        while not list(data.glob("making-history-*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(data.glob("making-history-*")), "no history was begun"
+        assert process.stop(signal.SIGTERM) < 5
+    finally:
+        assert process.process.stderr is not None
+        process.process.stderr.close()
+    assert not (data / "historian.duckdb").exists()
+
+
+def test_a_data_folder_belongs_to_one_plant(tmp_path):
+    from tests.processes import run_testbed
+
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "plant.txt").write_text("acme/ume\n")
+    answer = run_testbed("demo", "--no-browser", "--port", str(free_port()), "--data-dir", data)
+    assert answer.returncode == 2
+    assert f"The data folder {data} holds the data of acme/ume; this plant is demo/hall-a." in answer.stderr
