@@ -25,7 +25,7 @@ from jsonpath_ng.parser import parse
 from plant.clock import AHEAD_NS, SECOND, parse_iso
 from plant.errors import DecodeError, UserInputError
 from plant.points import Point, Quality, Value
-from plant.tags import DataType, Tag
+from plant.tags import DataType, Tag, factor
 
 _EARLIEST_NS = 946_684_800 * 1_000_000_000  # 2000-01-01: a device whose clock was never set counts from 1970
 _EXACT = 2**53
@@ -72,6 +72,7 @@ class TagReader:
         self._value_path = compile_path(tag.id, tag.path)
         self._time_path = compile_path(tag.id, tag.time_path)
         self._quality_path = compile_path(tag.id, tag.quality_path)
+        self._multiplier, self._divisor = factor(tag.scale)
         self._numbers = {text: number for number, text in tag.enum.items()}
 
     def read(self, message: Message, document: object) -> Outcome:
@@ -164,7 +165,7 @@ class TagReader:
         if tag.type is DataType.BOOL and number not in (0, 1):
             raise DecodeError(f"{str(number)[:40]} is neither true nor false")
         try:
-            value = float(number) * tag.scale + tag.offset
+            value = float(number) * self._multiplier / self._divisor + tag.offset
         except OverflowError:
             raise DecodeError("the number is too large") from None
         if not math.isfinite(value):
