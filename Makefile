@@ -36,8 +36,8 @@ lock: ## Resolve the dependencies anew (needs uv)
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -q -o requirements-dev.lock \
 	  -c requirements.lock
 
-clean: ## Remove the environment, caches and the demo's data
-	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean: ## Remove the environment, caches and the demo's data (data/demo; no other plant's)
+	rm -rf $(VENV) data/demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment: `run.ok` holds what the product needs, `dev.ok` also what tests and checks need.

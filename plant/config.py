@@ -32,9 +32,9 @@ def _minutes(local: str) -> int:
 
 
 class Section(BaseModel):
-    """The common ground: frozen, and an unknown key is a mistake."""
+    """The common ground: frozen; an unknown key is a mistake, and so is a number that is not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Weekday(StrEnum):

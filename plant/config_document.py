@@ -45,8 +45,8 @@ class Document:
     def _line(self, location: Location) -> int | None:
         line: int | None = None
         for node, step in self._walk(location):
-            mark = node.lc.key(step) if isinstance(node, CommentedMap) else node.lc.item(step)
-            line = mark[0] + 1
+            written = _key_line(node, step) if isinstance(node, CommentedMap) else int(node.lc.item(step)[0])
+            line = line if written is None else written + 1
         return line
 
     def _field(self, location: Location) -> str:
@@ -66,6 +66,14 @@ class Document:
             elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
                 yield node, step
                 node = node[step]
+
+
+def _key_line(section: CommentedMap, key: int | str) -> int | None:
+    """Line of a key, from 0: in the section itself, else in what it takes in with <<."""
+    if key in (section.lc.data or {}):
+        return int(section.lc.key(key)[0])
+    lines = (_key_line(merged, key) for merged in section.merge if key in merged)
+    return next(lines, None)
 
 
 @dataclass(frozen=True, slots=True)

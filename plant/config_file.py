@@ -8,21 +8,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from plant.config import PlantConfig
 from plant.config_document import Document, Location, in_order
 from plant.config_expand import expand
 from plant.config_links import find_broken_links
-from plant.errors import ConfigError, Mistake, UserInputError
+from plant.config_place import Place, place_of
+from plant.config_yaml import read_yaml
+from plant.errors import ConfigError, Mistake
 
 _PLANT: TypeAdapter[PlantConfig] = TypeAdapter(PlantConfig)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -30,7 +28,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 def load_plant(path: Path, environment: Mapping[str, str] | None = None) -> PlantConfig:
     """The plant's configuration. Raises ConfigError with every mistake found, UserInputError without a file."""
-    tree = _parse(path)
+    tree = read_yaml(path)
     document = Document(path, tree)
     mistakes: list[Mistake] = []
     written = _resolve(tree, (), os.environ if environment is None else environment, document, mistakes)
@@ -40,31 +38,6 @@ def load_plant(path: Path, environment: Mapping[str, str] | None = None) -> Plan
         # A mistake in a template shows in every machine that uses it: it is told once.
         raise ConfigError(path, in_order(list(dict.fromkeys(mistakes)), path))
     return PlantConfig.model_validate(expanded.plain)
-
-
-def _parse(path: Path) -> CommentedMap:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserInputError(
-            f"There is no file {path}.", next_step="Give the path of a plant.yaml; examples/ holds some to copy."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserInputError(f"{path} cannot be read: {error}.", next_step="It must be a UTF-8 text file.") from None
-    try:
-        tree = YAML(typ="rt", pure=True).load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        wrong = str(error.problem or error.context).splitlines()[0] + "."
-        raise ConfigError(
-            path, [Mistake(path, line, "YAML", wrong, "Check indentation, colons and quotes there.")]
-        ) from None
-    except YAMLError as error:
-        raise ConfigError(path, [Mistake(path, None, "YAML", str(error), "")]) from None
-    if not isinstance(tree, CommentedMap):
-        wrong = "the file holds no sections." if tree is None else "the file does not start with sections."
-        raise ConfigError(path, [Mistake(path, 1, "plant.yaml", wrong, "Write plant:, sources: and machines:.")])
-    return tree
 
 
 def _resolve(
@@ -114,19 +87,20 @@ def _mistakes_of(
     except ValidationError as error:
         for detail in error.errors():
             if not leave_out(detail["loc"]):
-                yield document.mistake((*at, *detail["loc"]), *_explain(detail))
+                location = (*at, *detail["loc"])
+                yield document.mistake(location, *_explain(detail, place_of(location)))
 
 
-def _explain(detail: ErrorDetails) -> tuple[str, str]:
+def _explain(detail: ErrorDetails, place: Place) -> tuple[str, str]:
     """What is wrong and what would be right, in plain words."""
     field = str(detail["loc"][-1]) if detail["loc"] else ""
     given = detail.get("input")
     context = detail.get("ctx", {})
     match detail["type"]:
         case "missing":
-            return "is missing.", _described(field)
+            return "is missing.", place.description
         case "extra_forbidden":
-            return f"“{field}” is not known here.", _did_you_mean(field)
+            return f"“{field}” is not known here.", place.did_you_mean(field)
         case "enum" | "literal_error":
             return f"“{given}” is not one of the choices.", f"Write {context.get('expected')}."
         case "union_tag_invalid":
@@ -134,40 +108,21 @@ def _explain(detail: ErrorDetails) -> tuple[str, str]:
         case "union_tag_not_found":
             return "has no type.", "Add type: modbus-tcp, modbus-rtu-tcp, modbus-rtu, mqtt or replay."
         case "string_pattern_mismatch":
-            return f"“{given}” does not have the right form.", _pattern_in_words(str(context.get("pattern")), field)
+            return f"“{given}” does not have the right form.", _pattern_in_words(str(context.get("pattern")), place)
         case "value_error":
             wrong, _, right = str(context.get("error")).partition(";")
             return wrong.strip() + ".", (right.strip()[:1].upper() + right.strip()[1:] + ".") if right else ""
+        case "finite_number":
+            return f"“{given}” is not a finite number.", place.description
         case _:
-            return f"“{given}”: {detail['msg'][:1].lower()}{detail['msg'][1:]}.", _described(field)
+            return f"“{given}”: {detail['msg'][:1].lower()}{detail['msg'][1:]}.", place.description
 
 
-def _pattern_in_words(pattern: str, field: str) -> str:
+def _pattern_in_words(pattern: str, place: Place) -> str:
     if ":[0-5]" in pattern:
         return "Write hours and minutes, such as 06:00."
     if pattern.startswith("^(high"):
         return "Write high or low."
-    return "Use letters without accents, digits, - and _, such as cnc-1; at most 64." if field else ""
-
-
-def _models() -> Iterator[type[BaseModel]]:
-    from plant import config, config_written, tags
-
-    for module in (config, config_written, tags):
-        for item in vars(module).values():
-            if isinstance(item, type) and issubclass(item, BaseModel):
-                yield item
-
-
-def _described(field: str) -> str:
-    for model in _models():
-        info = model.model_fields.get(field)
-        if info is not None and info.description:
-            return info.description + "."
-    return ""
-
-
-def _did_you_mean(field: str) -> str:
-    known = {name for model in _models() for name in model.model_fields}
-    close = get_close_matches(field, known, n=1, cutoff=0.6)
-    return f"Did you mean {close[0]}?" if close else "Remove it, or see docs/plant-yaml.md for the fields."
+    if pattern.startswith("^[A-Za-z0-9][A-Za-z0-9_-]"):
+        return "Use letters without accents, digits, - and _, such as cnc-1; at most 64."
+    return place.description

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from plant.config import Name, PartsConfig, Section, StateConfig
+from plant.config import MachineConfig, Name, PartsConfig, PlantConfig, Section, StateConfig
 from plant.tags import TagFields
 
 
@@ -43,3 +43,17 @@ class MachineTags(Section):
         default_factory=dict,
         description="Fields for every tag of this machine that does not give them itself, such as {poll_s: 5}",
     )
+
+
+class PlantTags(Section):
+    """Where many machines' tags come from: these stand at the top of the file."""
+
+    tag_lists: list[str] = Field(
+        default_factory=list,
+        description="Files with a row per tag and a column machine, CSV or XLSX; paths relative to plant.yaml",
+    )
+    templates: dict[Name, TemplateConfig] = Field(default_factory=dict, description="Device profiles by name")
+
+
+BESIDE: dict[type[BaseModel], type[BaseModel]] = {PlantConfig: PlantTags, MachineConfig: MachineTags}
+"""What else may be written where a model's own fields are."""

@@ -99,7 +99,7 @@ def parse_address(text: str | int) -> tuple[Table, int]:
 class Report(BaseModel):
     """Report by exception: a value goes out when it or its quality changes, or the heartbeat is due."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     deadband: Annotated[float, Field(ge=0)] | None = Field(
         None, description="Least change that is reported, in the tag's unit; default: any change"
@@ -121,7 +121,7 @@ class Report(BaseModel):
 class WriteRange(BaseModel):
     """Allows the tag to be written, within these limits. Without it nothing is ever written."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     low: float = Field(description="Lowest value that may be written, in the tag's unit")
     high: float = Field(description="Highest value that may be written, in the tag's unit")
@@ -144,7 +144,7 @@ _WRITABLE = frozenset(
 class TagFields(BaseModel):
     """What is written for one tag."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: str = Field(description="Name of the source (under `sources`) that delivers this tag")
     type: DataType = Field(DataType.NUMBER, description="Data type in the registers or the payload")

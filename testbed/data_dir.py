@@ -11,7 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from plant.errors import ResourceError
+from plant.config import PlantSection
+from plant.errors import ResourceError, UserInputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,11 @@ class DataDir:
 
 
 @contextlib.contextmanager
-def prepare(root: Path) -> Iterator[DataDir]:
-    """The folder, made if it is missing, and ours alone while the block runs; raises ResourceError."""
+def prepare(root: Path, plant: PlantSection) -> Iterator[DataDir]:
+    """The folder, made if it is missing, and this plant's alone while the block runs.
+
+    Raises ResourceError when it cannot be used, UserInputError when it holds another plant's data.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
@@ -56,9 +60,23 @@ def prepare(root: Path) -> Iterator[DataDir]:
         ) from None
     try:
         with FileLock(root / "in-use.lock", timeout=0):
+            _belongs_to(folder, plant)
             yield folder
     except Timeout:
         raise ResourceError(
             f"The data folder {root} is in use by another testbed.",
             next_step="Stop that one, or give another folder with --data-dir.",
         ) from None
+
+
+def _belongs_to(folder: DataDir, plant: PlantSection) -> None:
+    """Points of two plants in one store could never be told apart again."""
+    owner = folder.root / "plant.txt"
+    name = f"{plant.enterprise}/{plant.site}"
+    if not owner.exists():
+        owner.write_text(name + "\n", encoding="utf-8")
+    elif (found := owner.read_text(encoding="utf-8").strip()) != name:
+        raise UserInputError(
+            f"The data folder {folder.root} holds the data of {found}; this plant is {name}.",
+            next_step="Give this plant a folder of its own with --data-dir.",
+        )

@@ -28,3 +28,14 @@ def listen(host: str, port: int) -> socket.socket:
             ) from None
         raise ResourceError(f"Port {port} on {host} cannot be opened: {error.strerror}.") from None
     return sock
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -21,7 +21,7 @@ from testbed.system import HOST, serve
 def import_log(log: Path, config: PlantConfig, data_dir: Path, plant_file: Path, console: Console) -> None:
     """Import under the log's own time stamps; the same log twice leaves the same points."""
     columns = TextColumn("Importing {task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
-    with prepare(data_dir) as folder, Progress(*columns, console=console, transient=True) as progress:
+    with prepare(data_dir, config.plant) as folder, Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(log.name, total=None)
         historian = DuckDbHistorian(folder.historian)
         try:
@@ -44,5 +44,5 @@ def play_log(log: Path, config: PlantConfig, data_dir: Path, speed: float, port:
         summary = await play(log, config, emit, speed=speed)
         console.print(f"Played to its end: {summary}", markup=False, soft_wrap=True)
 
-    with listen(HOST, port) as sock, prepare(data_dir) as folder:
+    with listen(HOST, port) as sock, prepare(data_dir, config.plant) as folder:
         asyncio.run(serve(config, folder, sock, console, player=player))

@@ -35,7 +35,7 @@ def run_system(plant_file: Path, data_dir: Path, port: int, console: Console) ->
     """Run until Ctrl-C or SIGTERM. Raises ConfigError before anything is started."""
     load = partial(load_plant, plant_file)
     config = load()
-    with listen(HOST, port) as sock, prepare(data_dir) as folder:
+    with listen(HOST, port) as sock, prepare(data_dir, config.plant) as folder:
         asyncio.run(serve(config, folder, sock, console, load=load))
 
 
@@ -47,12 +47,14 @@ async def serve(
     *,
     open_browser: bool = False,
     before: Callable[[], object] | None = None,
+    after: Callable[[], object] | None = None,
     player: Player | None = None,
     load: Callable[[], PlantConfig] | None = None,
 ) -> None:
     """Open the store, start the gateway, serve the pages on the bound socket; end all of it on a signal.
 
-    `before` is waited for, in a thread, before the gateway connects. With `load` the configuration can be reloaded.
+    `before` is waited for, in a thread, before the gateway connects; `after` is called when it is time to end. With
+    `load` the configuration can be reloaded.
     """
     from api.app import create_app
     from dashboards.web import mount
@@ -79,6 +81,8 @@ async def serve(
                 with on_hangup:
                     await server.serve(sockets=[sock])
         finally:
+            if after is not None:
+                after()
             await gateway.stop()
     finally:
         await asyncio.to_thread(historian.close)

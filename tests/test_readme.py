@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import testbed
 from tests.processes import REPOSITORY, free_port
 
 COMMANDS = [
@@ -49,9 +50,17 @@ def test_every_command_of_the_readme_is_tried_here():
     assert [c for c in COMMANDS if c not in tried and not c.startswith(".venv/bin/testbed")] == []
 
 
+def _is_up_to_date() -> bool:
+    """Whether make has nothing to install: else it would point this environment at another checkout."""
+    made = Path(sys.prefix) / "run.ok"
+    sources = (REPOSITORY / "requirements.lock", REPOSITORY / "pyproject.toml")
+    installed = Path(testbed.__file__).is_relative_to(REPOSITORY)
+    return installed and made.exists() and all(source.stat().st_mtime <= made.stat().st_mtime for source in sources)
+
+
 needs_make = pytest.mark.skipif(
-    shutil.which("make") is None or not (Path(sys.prefix) / "run.ok").exists(),
-    reason="this environment was not made by make: running it would install into it",
+    shutil.which("make") is None or not _is_up_to_date(),
+    reason="this environment was not made by make, or is not up to date: running it would install into it",
 )
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import logging
+import os
 import shutil
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from plant.clock import DAY, SECOND, Window, system_clock
 from plant.config_file import load_plant
-from plant.errors import TestbedError
+from plant.errors import ResourceError, TestbedError
 from plant.historian.duckdb import DuckDbHistorian
 from simulators.floor import load_floor
 from simulators.history import generate_history
@@ -51,10 +56,22 @@ def make_history(folder: DataDir, days: int, seed: int, console: Console) -> Non
             )
         finally:
             historian.close()
+        if not folder.is_new:
+            raise ResourceError(f"The data folder {folder.root} was filled by another testbed meanwhile.")
         # The historian moves last: with it the folder counts as filled.
         shutil.rmtree(folder.shopfloor)
         made.shopfloor.rename(folder.shopfloor)
         made.historian.rename(folder.historian)
+
+
+def _end_with_parent() -> None:
+    """Standard input closes with the parent, however it ends: then nobody holds the folder for us any more."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 1024):
+            pass
+    _thread.interrupt_main()  # tidies up the scratch folder and the terminal
+    time.sleep(2)
+    os._exit(130)
 
 
 def main() -> None:
@@ -62,6 +79,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     root, days, seed = sys.argv[1:]
     console = Console(stderr=True, highlight=False)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         make_history(DataDir(Path(root)), int(days), int(seed), console)
     except TestbedError as error:

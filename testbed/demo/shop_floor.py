@@ -23,7 +23,10 @@ class ShopFloorProcess:
         self._ending = False
         command = [sys.executable, "-m", "simulators", str(plant_file), "--floor", str(floor_file)]
         command += ["--state-dir", str(state_dir), "--seed", str(seed), "--until-stdin-closes"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # A session of its own: Ctrl-C in the terminal is the parent's to handle, in order.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         self.ready_line = ""
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -33,7 +36,7 @@ class ShopFloorProcess:
         if not self.ready_line:
             raise ResourceError(
                 "The demo's shop floor did not start.",
-                next_step="The reason stands above; a taken port goes with TESTBED_MODBUS_PORT or TESTBED_MQTT_PORT.",
+                next_step="The reason stands above.",
             )
         return self.ready_line
 
@@ -47,12 +50,16 @@ class ShopFloorProcess:
 
         threading.Thread(target=wait, daemon=True).start()
 
-    def stop(self) -> None:
-        """Close its standard input, which ends it; kill it when it does not within its time."""
+    def end(self) -> None:
+        """Close its standard input, which ends it; does not wait."""
         self._ending = True
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
+
+    def stop(self) -> None:
+        """End it, and kill it when it does not within its time."""
+        self.end()
         try:
             self._process.wait(_ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:

@@ -111,6 +111,19 @@ def test_a_file_that_is_fine(tmp_path: Path) -> None:
         ("topic: cnc/load, ", "", "machines.cnc-1.tags.load", "needs a topic", "hall/cnc-1"),
         ("path: $.value", "low: 3, high: 1", "machines.cnc-1.tags.load", "above high", "Swap them"),
         ("[mon, tue]", "[mon, tus]", "shifts.0.days.1", "not one of the choices", "tue"),
+        ("host: 10.0.0.5", "host: x, unit: 300", "sources.plc.unit", "300", "Unit id"),
+        ("host: 10.0.0.5", "host: x, poll_s: .inf", "sources.plc.poll_s", "not a finite number", "of its tags"),
+        ("type: mqtt", "tls: {kye: k}\n    type: mqtt", "sources.broker.tls.kye", "not known", "Did you mean key?"),
+        ("type: mqtt", "pol_s: 1\n    type: mqtt", "sources.broker.pol_s", "not known", "Remove it"),
+        ("order: CDAB", "poll_s: .inf", "machines.cnc-1.tags.count.poll_s", "finite", "Poll interval of this tag"),
+        ("order: CDAB", "scale: .nan", "machines.cnc-1.tags.count.scale", "“nan” is not a finite", "raw × scale"),
+        ("order: CDAB", "high: .inf", "machines.cnc-1.tags.count.high", "“inf” is not a finite", "Highest valid"),
+        ("order: CDAB", "write: {low: 0, high: .inf}", "machines.cnc-1.tags.count.write.high", "finite",
+         "may be written"),
+        ("order: CDAB", "report: {deadband: .inf}", "machines.cnc-1.tags.count.report.deadband", "finite", "change"),
+        ("ideal_cycle_s: 30", "ideal_cycle_s: .inf", "machines.cnc-1.parts.ideal_cycle_s", "finite", "Planned run"),
+        ("area: machining", "tag_lst: a\n    area: machining", "machines.cnc-1.tag_lst", "not known", "tag_list"),
+        ("path: $.value", "metric: foo", "machines.cnc-1.tags.load.metric", "right form", "Node:Metric"),
         ("start: 06:00", "start: 6:00", "shifts.0.start", "right form", "such as 06:00"),
         ("minutes: 15", "minutes: 0", "shifts.0.breaks.0.minutes", "0", "How long it lasts"),
     ],
@@ -181,11 +194,63 @@ def test_several_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     assert all(str(tmp_path / "plant.yaml") in str(m) for m in found)
 
 
-def test_a_key_given_twice(tmp_path: Path) -> None:
-    text = GOOD.replace("    line: line-1\n", "    line: line-1\n    name: Other\n")
+def test_every_key_given_twice(tmp_path: Path) -> None:
+    text = GOOD.replace("    line: line-1\n", "    line: line-1\n    name: Other\n") + "sources: {}\n"
+    second = len(text.splitlines())
+    assert [(m.line, m.wrong) for m in mistakes(tmp_path, text)] == [
+        (line_of(text, "name: Other"), f"the key “name” stands in line {line_of(text, 'name: CNC')} already."),
+        (second, "the key “sources” stands in line 2 already."),
+    ]
+
+
+def test_keys_that_are_one_number(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path, GOOD.replace("2: off", "0x1: off"))
+    assert found.wrong == 'found duplicate key "1".'
+
+
+def test_aliases_that_blow_up(tmp_path: Path) -> None:
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 60)]
+    text = "\n".join(["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]", *levels, GOOD])
     (found,) = mistakes(tmp_path, text)
-    assert found.line == line_of(text, "name: Other")
-    assert "name" in found.wrong
+    assert found.line == 6, "9 to the sixth: the first that is too much"
+    assert "more than 100000 values" in found.wrong
+    assert "template" in found.right
+
+
+def test_an_alias_inside_what_it_names(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path, GOOD + "x: &x\n  y: *x\n")
+    assert found.line is not None
+    assert "inside what it names" in found.wrong
+
+
+def test_what_is_nested_too_deep(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path, f"x: {'[' * 500}{']' * 500}\n{GOOD}")
+    assert "nested too deep" in found.wrong
+
+
+def test_a_file_that_is_too_big(tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match=r"holds 5\.1 MB; at most 5 MB") as caught:
+        load(tmp_path, "#" * 5_100_000)
+    assert "tag lists" in caught.value.next_step
+
+
+@pytest.mark.parametrize("value", ["2024-13-45", "9" * 5000, "!!int x", "!!bool x"])
+def test_a_value_that_is_none(tmp_path: Path, value: str) -> None:
+    (found,) = mistakes(tmp_path, GOOD.replace("type: uint32", f"type: uint32, decimals: {value}"))
+    assert found.line == line_of(GOOD, "type: uint32")
+    assert "looks like a number or a date" in found.wrong
+    assert "in quotes" in found.right
+
+
+@pytest.mark.parametrize("beside", ["", ", unit: V"])
+def test_a_mistake_in_what_a_section_takes_in(tmp_path: Path, beside: str) -> None:
+    text = GOOD.replace("state: {source: plc", "state: &base {scal: 2, source: plc")
+    text = text.replace("      note:", f"      more: {{<<: [*base]{beside}}}\n      note:")
+    found = mistakes(tmp_path, text)
+    assert {(m.line, m.field) for m in found} == {
+        (line_of(text, "&base"), "machines.cnc-1.tags.state.scal"),
+        (line_of(text, "&base"), "machines.cnc-1.tags.more.scal"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -335,3 +335,56 @@ def test_what_is_exported_comes_back(
     where = ("", f"tag_lists: [list{kind}]\n") if with_machine else (f", tag_list: list{kind}", "")
     text = HEAD + f"machines:\n  m: {{name: M, area: a, line: l{where[0]}}}\n{where[1]}"
     assert list(load(folder, text).tags()) == written
+
+
+TEMPLATED = (
+    HEAD
+    + """\
+templates:
+  pump:
+    tags:
+      load:
+        address: 40001
+        type: int16
+        unit: [A]
+        scale: .inf
+        report: {heartbeat: 5}
+    chrt: [load]
+machines:
+  p1: {name: P1, area: a, line: l, source: plc, template: pump}
+tag_list: [x.csv]
+"""
+)
+
+
+def test_mistakes_in_a_template_are_explained_by_the_model_of_their_place(tmp_path: Path) -> None:
+    found = {(m.line, m.field): m.right for m in mistakes(tmp_path, TEMPLATED)}
+    tag = "templates.pump.tags.load"
+    expected = {
+        (11, f"{tag}.unit"): "Engineering unit after scaling",
+        (12, f"{tag}.scale"): "value = raw × scale",
+        (13, f"{tag}.report.heartbeat"): "Did you mean heartbeat_s?",
+        (14, "templates.pump.chrt"): "Did you mean chart?",
+        (17, "tag_list"): "Did you mean tag_lists?",
+    }
+    assert found.keys() == expected.keys()
+    for key, part in expected.items():
+        assert part in found[key], key
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "right"),
+    [
+        ("load;nan;;;", "row 2, column B (scale)", "value = raw × scale"),
+        ("load;;inf;;", "row 2, column C (high)", "Highest valid value"),
+        ("load;;;inf;", "row 2, column D (poll_s)", "Poll interval of this tag"),
+        ('load;;;;"{""heartbeat"": 5}"', "row 2, column E (report)", "Did you mean heartbeat_s?"),
+    ],
+)
+def test_mistakes_in_a_list_are_explained_by_the_model_of_a_tag(
+    tmp_path: Path, row: str, field: str, right: str
+) -> None:
+    text = PLANT.replace("source: plc", "source: plc\n    tag_defaults: {type: int16, address: 40001}")
+    (found,) = mistakes(tmp_path, text, cnc_1=f"name;scale;high;poll_s;report\n{row}\n")
+    assert (found.file.name, found.line, found.field) == ("cnc-1.csv", 2, field)
+    assert right in found.right
