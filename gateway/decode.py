@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from gateway.blocks import Block, width
 from plant.points import Quality, Value
-from plant.tags import ByteOrder, DataType, Tag
+from plant.tags import ByteOrder, DataType, Tag, factor
 
 # What a group of tags is read as; bit 0 … 15 of a register is shifted out of a u2 afterwards.
 _DTYPES = {
@@ -133,18 +133,20 @@ class Scaling:
     """Scale, offset and valid range of many tags at once; a number that is not finite becomes not available."""
 
     def __init__(self, tags: Sequence[Tag]) -> None:
-        self._scale = np.array([tag.scale for tag in tags])
+        factors = [factor(tag.scale) for tag in tags]
+        self._multiplier, self._divisor = np.array(factors, dtype=np.float64).reshape(-1, 2).T
         self._offset = np.array([tag.offset for tag in tags])
         self._low = np.array([-np.inf if tag.low is None else tag.low for tag in tags])
         self._high = np.array([np.inf if tag.high is None else tag.high for tag in tags])
         self._numeric = np.array([not tag.type.is_text for tag in tags], dtype=np.bool_)
-        self._scaled = bool(np.any(self._scale != 1) or np.any(self._offset != 0))
+        self._scaled = any(tag.scale != 1 or tag.offset != 0 for tag in tags)
 
     def apply(self, value: NDArray[np.float64], quality: NDArray[np.uint8]) -> None:
         """Changes both columns in place; a BAD row keeps its reason and loses its number."""
         with np.errstate(all="ignore"):
             if self._scaled:
-                value *= self._scale
+                value *= self._multiplier
+                value /= self._divisor
                 value += self._offset
             usable = np.isfinite(value)
             bad = quality < Quality.UNCERTAIN

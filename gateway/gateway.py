@@ -52,13 +52,18 @@ def build_source(
         case ModbusTcpConfig() | ModbusRtuTcpConfig() | ModbusRtuConfig():
             return ModbusSource(name, section, tags, clock, buses.of(section))
         case MqttConfig():
-            client_id = section.client_id or f"testbed-{config.plant.enterprise}-{config.plant.site}-{name}"
+            client_id = section.client_id or _client_id(name, config, keep)
             return MqttSource(name, section, tags, client_id, clock, alive=_alive(name, config), keep=keep)
         case SparkplugConfig():
-            client_id = section.client_id or f"testbed-{config.plant.enterprise}-{config.plant.site}-{name}"
+            client_id = section.client_id or _client_id(name, config, keep)
             return SparkplugSource(name, section, tags, client_id, clock, keep=keep)
         case ReplaySource():
             return None
+
+
+def _client_id(name: str, config: PlantConfig, keep: MqttKeep | None) -> str:
+    own = [] if keep is None else [keep.own_id()]
+    return "-".join(["testbed", config.plant.enterprise, config.plant.site, name, *own])
 
 
 def tags_by_source(config: PlantConfig) -> dict[str, tuple[Tag, ...]]:
@@ -95,7 +100,7 @@ class Gateway:
         self._applying = asyncio.Lock()
         self._born_ns = clock()
         self._committer = Committer(self._append)
-        self._outputs = Outputs(config, clock)
+        self._outputs = Outputs(config, clock, self._mqtt_keep.own_id() if config.outputs else "")
         self._outbox: Outbox | None = None
         self._forwarder: Forwarder | None = None
         self._forward_crash = ""

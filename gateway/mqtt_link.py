@@ -30,6 +30,7 @@ _CONNECT_TIMEOUT_S = 3.0
 _ANSWER_S = 3.0
 _DENIED = (134, 135)  # bad user name or password, not authorised
 _WRONG_VERSION = 132
+_TAKEN_OVER = 142
 _NO_TLS = "the broker does not speak TLS on this port; it is mostly 8883"
 V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 NAMES = {V5: "MQTT 5", V311: "MQTT 3.1.1"}
@@ -43,6 +44,18 @@ class Ended:
     detail: str
     wrong_version: bool = False
     """The broker does not speak our version, or hung up before it said a word."""
+    taken_over: bool = False
+    """Another client came with our client id."""
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """An exception in one of our callbacks. What paho says of a broken connection, several times each, is in our
+    status and log."""
+    return record.levelno < logging.WARNING or str(record.msg).startswith("Caught exception")
+
+
+_paho_log = log.getChild("paho")
+_paho_log.addFilter(_is_ours)
 
 
 class _Client(paho.Client):
@@ -82,6 +95,7 @@ class BrokerLink:
         receive_maximum: int | None = None,
     ) -> None:
         self.config, self.version, self.will = config, version, will
+        self._client_id = client_id
         self.loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[Ended] = self.loop.create_future()
         self.accepted: asyncio.Future[None] = self.loop.create_future()
@@ -99,7 +113,7 @@ class BrokerLink:
         client.died = lambda error: self._in_loop(self._lost, f"the broker sent something malformed: {error}")
         client.connect_timeout = _CONNECT_TIMEOUT_S
         client.suppress_exceptions = True  # a last resort: an exception in a callback would end paho's thread
-        client.enable_logger(log)
+        client.enable_logger(_paho_log)
         if config.username is not None:
             client.username_pw_set(config.username, config.password.get_secret_value() if config.password else None)
         if will is not None:
@@ -204,7 +218,11 @@ class BrokerLink:
     def _on_disconnect(
         self, _client: object, _data: object, _flags: object, reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._in_loop(self._lost, f"the connection ended: {reason}")
+        if reason.value == _TAKEN_OVER:
+            ended = Ended(Fault.LOST, f"the broker ended the connection: {same_id(self._client_id)}", taken_over=True)
+            self._in_loop(self._end, ended)
+        else:
+            self._in_loop(self._lost, f"the connection ended: {reason}")
 
 
 class VersionChoice:
@@ -241,6 +259,11 @@ class VersionChoice:
         """The broker does not take that version (any more)."""
         if self._config.version is MqttVersion.AUTO:
             self._known = None
+
+
+def same_id(client_id: str) -> str:
+    """What to do about a second client with our id."""
+    return f"another client uses the id {client_id}; give each system a client_id of its own in plant.yaml"
 
 
 def _wait_for(message: paho.MQTTMessageInfo) -> None:

@@ -4,8 +4,9 @@
 - A key that is not there gives no point: devices send only what changed, and several kinds of message share one
   topic. The tag's status says so. JSON `null`, NaN and an empty payload give BAD_NOT_AVAILABLE.
 - The time is the message's own where `time_path` leads to one: ISO 8601 with offset, or a number since 1970 in s, ms,
-  µs or ns (told by its size). What is no time, lies before 2000 or more than a day ahead is not used: arrival time
-  with UNCERTAIN_SOURCE_TIME. So is the arrival time of a retained message, for its value is older than that.
+  µs or ns (told by its size). What is no time, lies before 2000 or more than 10 s ahead is not used: arrival time
+  with UNCERTAIN_SOURCE_TIME. So is the arrival time of a message that was retained, or that waited at the broker
+  while we were away, for its value is older than that.
 - An array of samples (`each`) gives a point for each element; one without a usable time has no place and is left out.
 """
 
@@ -21,13 +22,12 @@ from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.jsonpath import JSONPath
 from jsonpath_ng.parser import parse
 
-from plant.clock import DAY, parse_iso
+from plant.clock import AHEAD_NS, SECOND, parse_iso
 from plant.errors import DecodeError, UserInputError
 from plant.points import Point, Quality, Value
-from plant.tags import DataType, Tag
+from plant.tags import DataType, Tag, factor
 
 _EARLIEST_NS = 946_684_800 * 1_000_000_000  # 2000-01-01: a device whose clock was never set counts from 1970
-_AHEAD_NS = DAY
 _EXACT = 2**53
 _EXCERPT = 200
 _WORDS = {"true": True, "false": False}
@@ -41,6 +41,8 @@ class Message:
     payload: bytes
     arrived_ns: int
     retained: bool = False
+    queued: bool = False
+    """It may have waited in our session at the broker, so that it is older than its arrival."""
 
     @property
     def excerpt(self) -> str:
@@ -70,6 +72,7 @@ class TagReader:
         self._value_path = compile_path(tag.id, tag.path)
         self._time_path = compile_path(tag.id, tag.time_path)
         self._quality_path = compile_path(tag.id, tag.quality_path)
+        self._multiplier, self._divisor = factor(tag.scale)
         self._numbers = {text: number for number, text in tag.enum.items()}
 
     def read(self, message: Message, document: object) -> Outcome:
@@ -99,7 +102,8 @@ class TagReader:
             value, quality = self.judge(raw, self._own_quality(document))
         except DecodeError as error:
             return Outcome((), str(error)).failed(self.tag.id, time_ns)
-        uncertain_time = time_problem or (message.retained and self._time_path is None)
+        older = (message.retained or message.queued) and self._time_path is None
+        uncertain_time = time_problem or older
         if uncertain_time and quality >= Quality.UNCERTAIN:
             quality = Quality.UNCERTAIN_SOURCE_TIME
         return Outcome((Point(self.tag.id, time_ns, value, quality),), time_problem)
@@ -161,7 +165,7 @@ class TagReader:
         if tag.type is DataType.BOOL and number not in (0, 1):
             raise DecodeError(f"{str(number)[:40]} is neither true nor false")
         try:
-            value = float(number) * tag.scale + tag.offset
+            value = float(number) * self._multiplier / self._divisor + tag.offset
         except OverflowError:
             raise DecodeError("the number is too large") from None
         if not math.isfinite(value):
@@ -194,8 +198,11 @@ def parse_json(payload: bytes) -> object:
 def use_time(raw: object, arrived_ns: int) -> tuple[int, str]:
     """The device's time where it can be one, else that of arrival and why."""
     time_ns = parse_time(raw)
-    if time_ns is None or not _EARLIEST_NS <= time_ns <= arrived_ns + _AHEAD_NS:
+    if time_ns is None or time_ns < _EARLIEST_NS:
         return arrived_ns, f"“{str(raw)[:40]}” is not used as a time"
+    if time_ns > arrived_ns + AHEAD_NS:
+        ahead_s = (time_ns - arrived_ns) / SECOND
+        return arrived_ns, f"“{str(raw)[:40]}” is not used as a time: the device's clock is {ahead_s:,.0f} s ahead"
     return time_ns, ""
 
 

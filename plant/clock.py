@@ -14,6 +14,9 @@ SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+AHEAD_NS = 10 * SECOND
+"""How far a device's clock may be ahead of ours. Clocks that somebody sets drift by seconds; a value from further ahead
+would be the newest of its tag, and hide every later one, until its time comes."""
 _FRACTION = re.compile(r"^(?P<whole>[^.,]*\d)[.,](?P<fraction>\d{1,9})\d*(?P<offset>Z|z|[+-]\d\d:?\d\d)?$")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -215,7 +215,9 @@ class MqttSessionFields(BrokerFields):
     """What every source at a broker says."""
 
     type: str
-    client_id: str | None = Field(None, description="Client id; default: testbed-<enterprise>-<site>-<source>")
+    client_id: str | None = Field(
+        None, description="Client id; default: testbed-<enterprise>-<site>-<source>-<id of this data folder>"
+    )
     receive_maximum: Annotated[int, Field(ge=1, le=65_535)] = Field(
         1_000, description="Messages that the broker may send before the first is acknowledged (MQTT 5)"
     )
@@ -336,7 +338,9 @@ class MqttOutput(BrokerFields):
     """Every point once more, published as a unified namespace."""
 
     type: Literal["mqtt"]
-    client_id: str | None = Field(None, description="Client id; default: testbed-<enterprise>-<site>-<output>-out")
+    client_id: str | None = Field(
+        None, description="Client id; default: testbed-<enterprise>-<site>-<output>-<id of this data folder>-out"
+    )
     profile: Literal["strict", "full"] = Field(
         "strict",
         description='strict: {"timestamp_ms", "value"}, what is BAD goes to a status topic; full: with q, seq and unit',

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plant.assets import Machine
-from plant.clock import DAY, HOUR, MINUTE, SECOND, Clock, Window, system_clock
+from plant.clock import AHEAD_NS, DAY, HOUR, MINUTE, SECOND, Clock, Window, system_clock
 from plant.config import PlantConfig
 from plant.counters import Increments, increments
 from plant.errors import NotFoundError
@@ -150,9 +150,9 @@ class Plant:
         return self.historian.watch(tag_ids)
 
     def is_stale(self, tag: Tag, point: Point, now_ns: int | None = None) -> bool:
-        """Whether a point is too old to say anything about now."""
-        limit = self.config.stale_after_s(tag)
-        return limit is not None and (now_ns or self.clock()) - point.time_ns > limit * SECOND
+        """Whether a point says nothing about now: it is too old, or from the future (a wrong clock in a device)."""
+        limit, age_ns = self.config.stale_after_s(tag), (now_ns or self.clock()) - point.time_ns
+        return age_ns < -AHEAD_NS or (limit is not None and age_ns > limit * SECOND)
 
     def recorded(self, machine_id: str) -> Window | None:
         """From the first to just after the last point of a machine; None without points."""
@@ -231,7 +231,6 @@ class Plant:
         now = self.clock()
         shift = setup.calendar.latest(now)
         current = self._current_state(setup, machine, now)
-        newest = [point.time_ns for point in self.historian.last_good(tag.id for tag in machine.tags).values()]
         return MachineNow(
             machine=machine,
             time_ns=now,
@@ -239,8 +238,20 @@ class Plant:
             state_since_ns=current.start_ns if current.start_ns > now - _SINCE_LOOK_BACK else None,
             shift=shift,
             oee=setup.oee_now.get(machine.id, lambda: self._oee_of(machine, shift, now)),
-            last_point_ns=max(newest, default=None),
+            last_point_ns=self._newest(machine, now),
         )
+
+    def _newest(self, machine: Machine, now: int) -> int | None:
+        """When the newest point came that is not BAD. Where that is from the future (a wrong clock in a device), the
+        newest of the last minutes."""
+        times = []
+        for tag_id, point in self.historian.last_good(tag.id for tag in machine.tags).items():
+            if point.time_ns <= now + AHEAD_NS:
+                times.append(point.time_ns)
+                continue
+            series = self.historian.range(tag_id, Window(now - _STATE_LOOK_BACK, now + AHEAD_NS))
+            times += series.time_ns[series.quality >= Quality.UNCERTAIN][-1:].tolist()
+        return max(times, default=None)
 
     def _oee_of(self, machine: Machine, shift: Shift | None, now: int) -> Oee | None:
         if machine.config.states is None or shift is None or shift.window.start_ns >= now:

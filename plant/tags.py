@@ -12,6 +12,16 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
+def factor(scale: float) -> tuple[float, float]:
+    """The scale as (multiplier, divisor): 0.1 is no binary number but 10 is, so a decimal scale divides.
+
+    >>> 287 * 0.1, 287 * factor(0.1)[0] / factor(0.1)[1], factor(2.5)
+    (28.700000000000003, 28.7, (2.5, 1.0))
+    """
+    reciprocal = round(1 / scale) if 1e-15 < abs(scale) < 1 else 0
+    return (1.0, float(reciprocal)) if reciprocal and 1 / reciprocal == scale else (float(scale), 1.0)
+
+
 class DataType(StrEnum):
     """What the registers or the payload hold. `number` and `text` are for sources that carry their own type."""
 

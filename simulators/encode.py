@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plant.tags import ByteOrder, DataType, TagFields
+from plant.tags import ByteOrder, DataType, TagFields, factor
 
 Word = tuple[int, int]
 """Bits of one register and the mask of those that belong to the tag: image & ~mask | bits."""
@@ -105,7 +105,8 @@ def quantise(tag: TagFields, values: Sequence[float] | NDArray[np.float64]) -> N
             raw = raw.astype(_FLOATS[tag.type]).astype(np.float64)
     else:
         raw = np.round(raw, tag.decimals + 1)
-    return raw * tag.scale + tag.offset
+    multiplier, divisor = factor(tag.scale)
+    return raw * multiplier / divisor + tag.offset
 
 
 def quantise_text(tag: TagFields, text: str) -> str:

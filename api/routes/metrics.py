@@ -112,7 +112,7 @@ def _sources(sources: tuple[SourceStatus, ...], now_ns: int) -> Iterator[Metric]
         if source.round_trip_ms is not None:
             trip.add_metric(who, source.round_trip_ms / 1000)
         if source.last_good_ns is not None:
-            age.add_metric(who, (now_ns - source.last_good_ns) / SECOND)
+            age.add_metric(who, max(now_ns - source.last_good_ns, 0) / SECOND)
     yield from (link, reads, errors, overruns, trip, age)
 
 
@@ -136,7 +136,7 @@ def _machines(machines: tuple[MachineNow, ...], now_ns: int) -> Iterator[Metric]
         for each in State:
             state.add_metric([*who, each], float(now.state is each))
         if now.last_point_ns is not None:
-            age.add_metric(who, (now_ns - now.last_point_ns) / SECOND)
+            age.add_metric(who, max(now_ns - now.last_point_ns, 0) / SECOND)
         for name, family in factors.items():
             value = None if now.oee is None else getattr(now.oee, name)
             if value is not None:

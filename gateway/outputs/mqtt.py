@@ -89,10 +89,10 @@ class _Publishing(BrokerLink):
 class MqttOutput:
     """One broker that gets every point."""
 
-    def __init__(self, name: str, config: MqttOutputConfig, plant: PlantConfig, clock: Clock) -> None:
+    def __init__(self, name: str, config: MqttOutputConfig, plant: PlantConfig, clock: Clock, own_id: str) -> None:
         self.name, self._config, self._clock = name, config, clock
         section = plant.plant
-        self._client_id = config.client_id or f"testbed-{section.enterprise}-{section.site}-{name}-out"
+        self._client_id = config.client_id or f"testbed-{section.enterprise}-{section.site}-{name}-{own_id}-out"
         self._will = Will(f"{config.prefix}/{section.enterprise}/{section.site}/_status/{self._client_id}")
         self._namespace = Namespace(plant, config)
         self._version = VersionChoice(config, self._client_id)

@@ -21,10 +21,11 @@ _NOTHING = OutboxStatus(batches=0, points=0, bytes=0, oldest_ns=None, dropped_po
 class Outputs:
     """All outputs of a plant."""
 
-    def __init__(self, config: PlantConfig, clock: Clock) -> None:
+    def __init__(self, config: PlantConfig, clock: Clock, own_id: str) -> None:
         self._made_of = _made_of(config)
         self._outputs = {
-            f"output:{name}": MqttOutput(name, section, config, clock) for name, section in config.outputs.items()
+            f"output:{name}": MqttOutput(name, section, config, clock, own_id)
+            for name, section in config.outputs.items()
         }
         self._forwarders: list[Forwarder] = []
         self._outbox: Outbox | None = None

@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from gateway.alive import AliveReader
-from gateway.mqtt_link import NAMES, Ended, VersionChoice
+from gateway.identity import id_of
+from gateway.mqtt_link import NAMES, Ended, VersionChoice, same_id
 from gateway.payload import Message, Outcome, TagReader, read_message
 from gateway.rejected import RejectedShelf, rejected
 from gateway.schedule import Backoff
@@ -27,7 +29,7 @@ from gateway.sessions import SessionTopics
 from gateway.sources.base import Emit
 from gateway.sources.mqtt_session import Received, Subscription
 from gateway.topics import Router, fewest
-from plant.clock import Clock
+from plant.clock import SECOND, Clock
 from plant.config import AliveConfig, MqttSessionFields
 from plant.connections import Fault, Link, Rejected, SourceStatus, TagStatus
 from plant.points import Point, PointBatch, Quality
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _MAX_AT_ONCE = 2_000
 _MILLISECOND = 1_000_000
+_SHORT_NS, _OFTEN = 10 * SECOND, 3  # what a broker of 3.1.1 does when two clients have one id
 
 
 @dataclass(slots=True)
@@ -56,10 +59,13 @@ class MqttKeep:
 
     shelf: RejectedShelf
     sessions: SessionTopics
+    own_id: Callable[[], str]
+    """What tells our client ids from those of another system with the same plant.yaml."""
 
     @classmethod
     def in_folder(cls, folder: Path) -> MqttKeep:
-        return cls(RejectedShelf(folder / "rejected.sqlite"), SessionTopics(folder / "sessions.json"))
+        sessions = SessionTopics(folder / "sessions.json")
+        return cls(RejectedShelf(folder / "rejected.sqlite"), sessions, cache(partial(id_of, folder / "mqtt-id")))
 
 
 async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
@@ -103,6 +109,7 @@ class MqttSource:
         self._last_good_ns: int | None = None
         self._errors: Counter[Fault] = Counter()
         self._unacknowledged: dict[int, tuple[str, bytes]] = {}  # committed, but the broker does not know
+        self._short = 0  # connections in a row that the broker soon ended
         self._backoff = Backoff()
         self._version = VersionChoice(config, client_id)
         self._protocol = ""
@@ -247,7 +254,8 @@ class MqttSource:
         state.raw = message.excerpt
         state.fault = Fault.DECODE if outcome.problem else Fault.NONE
         state.detail = outcome.problem
-        self._errors[Fault.DECODE] += bool(outcome.problem)
+        if outcome.problem:
+            self._errors[Fault.DECODE] += 1
         for point in outcome.points:
             state.last = point
             if point.quality >= Quality.UNCERTAIN:
@@ -272,6 +280,10 @@ class MqttSource:
             log.warning("%s: %s", self.name, _dropped_words(count))
 
     def _note(self, ended: Ended) -> None:
+        was_short = self._link is Link.CONNECTED and self._clock() - self._since_ns < _SHORT_NS
+        self._short = self._short + 1 if was_short and ended.fault is Fault.LOST else 0
+        if self._short >= _OFTEN and not ended.taken_over:
+            ended = replace(ended, detail=f"{ended.detail}; {self._short} times in a row: {same_id(self._client_id)}")
         if self._ended is None or self._ended.fault is not ended.fault:
             log.warning("%s: %s (%s)", self.name, ended.fault, ended.detail)
         self._ended = ended

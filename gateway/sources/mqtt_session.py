@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,39 @@ from plant.config import MqttSessionFields
 from plant.connections import Fault
 
 _MAX_WAITING = 10_000
+_SETTLE_S = 1.0
+_BURST_S = 0.05
+_BACKLOG_S = 60.0
 _DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 """mosquitto's own count of messages that it threw away because a queue was full."""
+
+
+class Backlog:
+    """Tells what a broker kept for us while we were away from what is published now; MQTT itself does not.
+
+    A broker that has kept our session sends what waits in it at once, one message right after the other. So whatever
+    comes within 1 s of being let in, or within 1 s of the last message that came at such speed (50 ms after the one
+    before), may have waited; after a minute nothing does, or a busy plant would never be believed again. Live messages
+    among them are taken for older than they are, which is the harmless mistake. Times: s of a monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self._ends_s = self._at_most_s = self._last_s = float("-inf")
+
+    def begins(self, now_s: float) -> None:
+        """The broker let us in and knew our session."""
+        self._ends_s, self._at_most_s, self._last_s = now_s + _SETTLE_S, now_s + _BACKLOG_S, now_s
+
+    def holds(self, now_s: float) -> bool:
+        """Whether a message that comes now may have waited."""
+        held = now_s < min(self._ends_s, self._at_most_s)
+        if held and now_s - self._last_s < _BURST_S:
+            self._ends_s = now_s + _SETTLE_S
+        return held
+
+    def taken(self, now_s: float) -> None:
+        """The message is handed over. When that took long, the next one is late through no fault of the broker."""
+        self._last_s = now_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +106,7 @@ class Subscription(BrokerLink):
         self._subscribe_mid: int | None = None
         self._free = threading.Semaphore(_MAX_WAITING)
         self._closing = threading.Event()
+        self._backlog = Backlog()
         self.client.on_subscribe = self._on_subscribe
         self.client.on_message = self._on_message
 
@@ -89,6 +122,8 @@ class Subscription(BrokerLink):
         return not self.ended.done() and self.client.ack(received.mid, received.qos) == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _accepted(self, flags: paho.ConnectFlags, properties: Properties | None) -> None:
+        if flags.session_present:
+            self._backlog.begins(time.monotonic())
         if self._stale and flags.session_present:
             self.client.unsubscribe(self._stale)  # before the next line, so its answer says that both are done
         _, self._subscribe_mid = self.client.subscribe([(pattern, 1) for pattern in self._filters])
@@ -119,10 +154,12 @@ class Subscription(BrokerLink):
         if topic == _DROPPED_TOPIC and _DROPPED_TOPIC not in self._filters:
             self._count_dropped(bytes(message.payload))
             return
+        queued = self._backlog.holds(time.monotonic())
         while not self._free.acquire(timeout=0.2):
             if self._closing.is_set():
                 return
-        content = Message(topic, bytes(message.payload), arrived_ns, message.retain)
+        self._backlog.taken(time.monotonic())
+        content = Message(topic, bytes(message.payload), arrived_ns, message.retain, queued)
         self._in_loop(self.inbox.put_nowait, Received(content, message.mid, message.qos, message.dup))
 
     def _count_dropped(self, payload: bytes) -> None:

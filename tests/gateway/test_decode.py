@@ -197,3 +197,12 @@ def test_no_reply_raises_or_gives_a_number_with_a_bad_quality(wire: bytes) -> No
     bad = decoded.quality < Quality.UNCERTAIN
     assert np.all(np.isnan(decoded.value[bad]))
     assert np.all(np.isfinite(decoded.value[:-1][~bad[:-1]]))
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.01, 0.001, -0.1, 0.5])
+def test_a_decimal_scale_gives_the_number_that_the_device_means(scale: float) -> None:
+    divisor = round(1 / scale)
+    for raw in range(1, 2_000, 7):
+        assert decode_tag(tag(type="uint16", address="holding:0", scale=scale), [raw])[0] == raw / divisor
+    assert decode_tag(tag(type="uint16", address="holding:0", scale=0.1), [287])[0] == 28.7
+    assert decode_tag(tag(type="uint16", address="holding:0", scale=0.3), [10])[0] == 10 * 0.3

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from random import Random
 
@@ -133,6 +136,16 @@ async def recovery_s(emit: Recorder) -> float:
     return (system_clock() - now_ns) / 1e9
 
 
+async def stalls(found: list[float]) -> None:
+    """Appends how late the event loop was, s, whenever that alone explains a time-out: all parts run in this loop."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(0.01)
+        late = time.monotonic() - began - 0.01
+        if late > TIMEOUT_S / 2:
+            found.append(late)
+
+
 async def test_one_dead_unit_among_eight() -> None:
     """The dead one takes half a cycle of the bus each time that it is asked (time-out, then silence on the line)."""
     poll_s, units = 4 * TIMEOUT_S, tuple(range(1, 9))
@@ -144,8 +157,11 @@ async def test_one_dead_unit_among_eight() -> None:
         await eventually(lambda: all(r.of("r0") for r in recorders))
         proxy.choose = lambda unit: Fault.SILENT if unit == 4 else None
         began_ns, asked_before = system_clock(), len(proxy.requests)
+        late: list[float] = []
+        watching = asyncio.create_task(stalls(late))
         await asyncio.sleep(6.0)
         cycles = int((system_clock() - began_ns) / 1e9 / poll_s)
+        watching.cancel()
         probes = [at for at, unit in proxy.requests[asked_before:] if unit == 4]
         counted = {
             unit: sum(p.quality is Quality.GOOD and p.time_ns > began_ns for p in recorder.of("r0"))
@@ -154,7 +170,8 @@ async def test_one_dead_unit_among_eight() -> None:
         proxy.choose = lambda _unit: None
         await eventually(lambda: recorders[3].points[-1].quality is Quality.GOOD)
     assert counted.pop(4) == 0
-    assert min(counted.values()) >= 0.95 * cycles, (counted, cycles)
+    excused = sum(1 + math.ceil(each / poll_s) for each in late)  # cycles that the computer itself missed
+    assert min(counted.values()) >= 0.95 * cycles - excused, (counted, cycles, late)
     assert 4 <= len(probes) <= 8
     assert min(b - a for a, b in pairwise(probes[2:])) > 2 * poll_s, "rare, one at a time"
     for unit, recorder in zip(units, recorders, strict=True):
@@ -193,3 +210,31 @@ async def test_on_rtu_a_time_out_opens_the_link_again(fault: Fault) -> None:
         await recovery_s(emit)
     check_values(server, 1, emit.points)
     assert next(p.quality for p in emit.points if p.quality < Quality.UNCERTAIN) is Quality.BAD_TIMEOUT
+
+
+async def test_a_nonsense_device_leaves_no_tracebacks_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                asked = await reader.readexactly(12)
+                writer.write(asked[:2] + bytes([0, 0, 0, 3, asked[6], 0x63, 0]))  # a function that does not exist
+                answered.append(asked)
+        writer.close()
+
+    answered: list[bytes] = []
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    config = ModbusTcpSource(
+        type="modbus-tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1], unit=1, poll_s=0.1, timeout_s=0.1
+    )
+    source = ModbusSource("u1", config, TAGS, system_clock, Buses().of(config))
+    async with running(source) as (emit,):
+        await eventually(lambda: len(answered) >= 3 and emit.points)
+    server.close()
+    await server.wait_closed()
+    assert {p.value for p in emit.points} == {None}
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+def test_other_errors_of_asyncio_are_still_logged(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("asyncio").error("Fatal error", exc_info=ValueError("something else"))
+    assert "something else" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -17,10 +18,14 @@ import pytest
 
 import gateway.sources.mqtt as source_module
 from gateway import mqtt_link
+from gateway.gateway import build_source
+from gateway.identity import id_of
 from gateway.payload import Message
 from gateway.rejected import KEEP_BYTES, RejectedShelf, rejected
 from gateway.sessions import SessionTopics
+from gateway.sources.modbus import Buses
 from gateway.sources.mqtt import MqttKeep, MqttSource
+from gateway.sources.mqtt_session import Backlog
 from plant.clock import system_clock
 from plant.config import AliveConfig, TlsConfig
 from plant.config import MqttSource as Config
@@ -29,7 +34,7 @@ from plant.points import Quality
 from plant.tags import Tag
 from tests.brokers import Amqtt, Mosquitto, Publisher
 from tests.gateway.conftest import needs_mosquitto
-from tests.gateway.support import Recorder, eventually, tag
+from tests.gateway.support import Recorder, eventually, plant, tag
 
 MOSQUITTO_PUB = shutil.which("mosquitto_pub")
 X = tag("x", source="mq", topic="hall/x", path="$.v")
@@ -327,3 +332,109 @@ async def test_tls_where_the_broker_has_none(mosquitto: Mosquitto) -> None:
 def test_certificate_and_key_belong_together() -> None:
     with pytest.raises(ValueError, match="belong together"):
         TlsConfig(cert=Path("c.pem"))
+
+
+async def test_what_waited_at_the_broker_without_a_time_is_uncertain(mosquitto: Mosquitto) -> None:
+    async with listening(mosquitto.port, Y) as (source, _):
+        await linked(source)
+    async with Publisher(mosquitto.port) as machine:
+        for i in range(8):
+            await machine.send("hall/y", f"old {i}")
+        async with listening(mosquitto.port, Y) as (source, emit):
+            await eventually(lambda: len(emit.points) >= 8)
+            await asyncio.sleep(1.1)  # the backlog has settled
+            await machine.send("hall/y", "live")
+            await eventually(lambda: emit.points[-1].value == "live")
+            points = list(emit.points)
+    assert [p.value for p in points] == [*(f"old {i}" for i in range(8)), "live"]
+    assert [p.quality for p in points] == [Quality.UNCERTAIN_SOURCE_TIME] * 8 + [Quality.GOOD]
+
+
+async def test_without_an_old_session_nothing_is_backlog(mosquitto: Mosquitto) -> None:
+    async with listening(mosquitto.port, Y) as (source, emit), Publisher(mosquitto.port) as machine:
+        await linked(source)
+        await machine.send("hall/y", "live")
+        await eventually(lambda: emit.points)
+    assert emit.points[0].quality is Quality.GOOD
+
+
+def test_backlog_ends_after_its_last_burst_and_at_the_latest_after_a_minute() -> None:
+    backlog = Backlog()
+    assert not backlog.holds(0.0), "no session, no backlog"
+
+    def comes(*times: float) -> list[bool]:
+        found = []
+        for now in times:
+            found.append(backlog.holds(now))
+            backlog.taken(now)
+        return found
+
+    backlog.begins(10.0)
+    assert comes(10.01, 10.8, 10.81) == [True] * 3
+    assert comes(11.7, 11.82) == [True, False], "live messages do not make it longer"
+    backlog.begins(100.0)
+    assert all(comes(*(100 + i / 25 for i in range(60 * 25))))
+    assert comes(160.0) == [False]
+    backlog.begins(200.0)
+    backlog.holds(200.01)
+    backlog.taken(200.9)  # the queue was full
+    assert backlog.holds(200.91)
+    assert backlog.holds(201.8), "the wait was ours, and the broker still sends at once"
+
+
+@pytest.mark.parametrize("version", [5, "3.1.1"])
+async def test_two_systems_with_one_client_id_are_told_so(mosquitto: Mosquitto, version: str | int) -> None:
+    async with (
+        listening(mosquitto.port, version=version) as (one, _),
+        listening(mosquitto.port, version=version) as (two, _),
+    ):
+        told = "another client uses the id testbed-faults"
+        await eventually(lambda: told in one.status().detail or told in two.status().detail)
+
+
+def test_the_id_of_a_data_folder_is_made_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one, other = tmp_path / "a" / "mqtt-id", tmp_path / "b" / "mqtt-id"
+    assert id_of(one) == id_of(one) != id_of(other)
+    one.write_text("nonsense")
+    assert id_of(one) == id_of(one) != "nonsense"
+    assert "holds no id" in caplog.text
+
+
+def test_two_data_folders_have_two_client_ids(tmp_path: Path) -> None:
+    section = {"type": "mqtt", "host": "127.0.0.1", "port": 1}
+    config = plant({"mq": section}, {"x": {"source": "mq", "topic": "x"}})
+
+    def client_id_of(folder: str) -> str:
+        source = build_source("mq", config, (), system_clock, Buses(), MqttKeep.in_folder(tmp_path / folder))
+        assert isinstance(source, MqttSource)
+        return source._client_id
+
+    assert client_id_of("a") == client_id_of("a") != client_id_of("b")
+    assert re.fullmatch(r"testbed-ent-site-mq-[0-9a-f]{6}", client_id_of("a"))
+
+
+async def test_a_broker_that_never_answers_is_a_time_out(caplog: pytest.LogCaptureFixture) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mqtt_link, "_ANSWER_S", 0.2)
+        async with listening(port) as (source, emit):
+            await eventually(lambda: source.status().fault is Fault.TIMEOUT)
+            assert source.status().link is Link.DISCONNECTED
+            assert source.status().errors[Fault.TIMEOUT] >= 1
+            await eventually(lambda: emit.points)
+    server.close()
+    await server.wait_closed()
+    assert not [record for record in caplog.records if record.name.endswith("paho")]
+
+
+async def test_errors_hold_no_kind_that_did_not_occur(mosquitto: Mosquitto) -> None:
+    async with listening(mosquitto.port) as (source, emit), Publisher(mosquitto.port) as machine:
+        await linked(source)
+        await machine.send("hall/x", '{"v": 1}')
+        await eventually(lambda: emit.points)
+        assert source.status().errors == {}

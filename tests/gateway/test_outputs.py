@@ -52,7 +52,13 @@ class Listener:
 
 
 def config(source_port: int, output_port: int, **output: Any) -> PlantConfig:
-    section = {"type": "mqtt", "host": "127.0.0.1", "port": output_port, **output}
+    section = {
+        "type": "mqtt",
+        "host": "127.0.0.1",
+        "port": output_port,
+        "client_id": "testbed-ent-site-uns-out",
+        **output,
+    }
     base = plant(
         {"mq": {"type": "mqtt", "host": "127.0.0.1", "port": source_port}},
         {"x": {"source": "mq", "topic": "in/x", "path": "$.v", "unit": "kW"}},

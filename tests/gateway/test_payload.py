@@ -20,9 +20,11 @@ ARRIVED = parse_iso("2026-05-03T12:00:00Z")
 GOOD, BAD_DECODE, NOT_AVAILABLE = Quality.GOOD, Quality.BAD_DECODE, Quality.BAD_NOT_AVAILABLE
 
 
-def read(payload: str | bytes, *, retained: bool = False, **fields: Any) -> tuple[Point | None, str]:
+def read(
+    payload: str | bytes, *, retained: bool = False, queued: bool = False, **fields: Any
+) -> tuple[Point | None, str]:
     raw = payload.encode() if isinstance(payload, str) else payload
-    [(_, outcome)] = read_message([TagReader(tag(topic="t", **fields))], Message("t", raw, ARRIVED, retained))
+    [(_, outcome)] = read_message([TagReader(tag(topic="t", **fields))], Message("t", raw, ARRIVED, retained, queued))
     assert len(outcome.points) <= 1
     return (outcome.points[0] if outcome.points else None), outcome.problem
 
@@ -103,12 +105,25 @@ def test_the_messages_own_time(time: str, after: int) -> None:
 @pytest.mark.parametrize(
     "time",
     ['"2026-05-03T12:00:00"', '"yesterday"', "null", "true", "12.5", "-5", "[]", '"nan"', "1e300",
-     str((ARRIVED + 2 * DAY) // SECOND)],
+     str((ARRIVED + DAY) // SECOND), str(ARRIVED + 10 * SECOND + 1_000)],
 )  # fmt: skip
 def test_a_time_that_cannot_be_used_is_the_arrival_and_uncertain(time: str) -> None:
     point, problem = read(f'{{"v": 1, "t": {time}}}', path="$.v", time_path="$.t")
     assert point == Point("m.x", ARRIVED, 1, Quality.UNCERTAIN_SOURCE_TIME)
     assert problem
+
+
+def test_a_clock_a_little_ahead_is_believed_and_one_far_ahead_is_told() -> None:
+    point, problem = read(f'{{"v": 1, "t": {ARRIVED + 10 * SECOND}}}', path="$.v", time_path="$.t")
+    assert (point, problem) == (Point("m.x", ARRIVED + 10 * SECOND, 1, GOOD), "")
+    _, problem = read(f'{{"v": 1, "t": {ARRIVED + 7200 * SECOND}}}', path="$.v", time_path="$.t")
+    assert "clock is 7,200 s ahead" in problem
+
+
+def test_a_message_that_waited_at_the_broker_is_uncertain_unless_it_has_its_own_time() -> None:
+    assert read("1", queued=True)[0] == Point("m.x", ARRIVED, 1, Quality.UNCERTAIN_SOURCE_TIME)
+    point, _ = read('{"v": 1, "t": "2026-05-03T08:00:00Z"}', queued=True, path="$.v", time_path="$.t")
+    assert point == Point("m.x", ARRIVED - 4 * 3600 * SECOND, 1, GOOD)
 
 
 def test_no_time_in_the_message() -> None:

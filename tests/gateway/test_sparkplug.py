@@ -235,7 +235,7 @@ async def listening(port: int, keep: MqttKeep, *tags: Tag) -> AsyncIterator[tupl
 
 async def test_a_node_at_a_broker(mosquitto: Mosquitto, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.sources.sparkplug._AGAIN_NS", 0)
-    keep = MqttKeep(RejectedShelf(tmp_path / "r.sqlite"), SessionTopics(tmp_path / "s.json"))
+    keep = MqttKeep(RejectedShelf(tmp_path / "r.sqlite"), SessionTopics(tmp_path / "s.json"), lambda: "a1b2c3")
     async with EdgeNode(mosquitto.port) as node:
         await asyncio.sleep(0.1)
         async with listening(mosquitto.port, keep, TEMPERATURE) as (source, emit):

@@ -143,6 +143,17 @@ class TestOee:
             assert sum(getattr(part, name) for part in parts) == getattr(whole, name), name
         assert whole.planned_ns + whole.unplanned_ns == whole.window.length_ns
 
+    def test_a_point_from_the_future_is_not_fresh(self, historian: DuckDbHistorian) -> None:
+        plant = Plant(config(MAP), historian, lambda: at(100))
+        fill(historian, "state", [(98, 1.0)])
+        assert plant.now("m").last_point_ns == at(98)
+        fill(historian, "state", [(9_000, 1.0)])
+        ahead = plant.last(["m.state"])["m.state"]
+        assert ahead.time_ns == at(9_000)
+        assert plant.is_stale(plant.tag("m.state"), ahead)
+        again = Plant(config(MAP), historian, lambda: at(100))
+        assert again.now("m").last_point_ns == at(98)
+
     def test_total_and_good_give_scrap(self, plant: Plant) -> None:
         figures = plant.oee("m", Window(at(0), at(480)))
         assert (figures.produced, figures.scrap, figures.good) == (478, 9, 469)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
-from pymodbus.exceptions import ConnectionException, ModbusException
+from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.framer import FramerType
 from pymodbus.pdu import ModbusPDU
 
@@ -27,6 +27,15 @@ from plant.tags import Table
 
 # pymodbus logs every time-out of a dead device as an error; what matters of that is in our status and log.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for what asyncio logs when pymodbus cannot take a reply apart and lets its exception go: a nonsense device
+    would fill the log with tracebacks. All else that asyncio says passes."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ModbusIOException))
+
+
+logging.getLogger("asyncio").addFilter(_is_news)
 
 Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 _PARITY = {Parity.NONE: "N", Parity.EVEN: "E", Parity.ODD: "O"}

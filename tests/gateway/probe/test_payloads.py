@@ -37,13 +37,14 @@ def test_every_proposed_tag_reads_its_value_back(document):
     tags, _ = propose(listened.topics.values(), NOW)
     assert len({tag.id for tag in tags}) == len(tags)
     for tag, outcome in read_message([TagReader(tag) for tag in tags], Message("hall/cnc-1/data", payload, NOW)):
-        assert outcome.point is not None, outcome.problem
+        assert len(outcome.points) == 1, outcome.problem
+        [point] = outcome.points
         value = leaves[tag.tag.path or ""].value
-        read = outcome.point.value
+        read = point.value
         if tag.tag.type is DataType.TEXT:
             assert read == value
         else:
-            assert outcome.point.quality >= Quality.UNCERTAIN
+            assert point.quality >= Quality.UNCERTAIN
             assert read == pytest.approx(float(value))
 
 
