@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from plant.historian.base import HistorianHealth
 from plant.historian.duckdb import DuckDbHistorian
 from plant.plant import Plant
 from plant.points import Quality
-from plant.states import State
+from plant.states import STATES, State
 from tests.dashboards.factory import FakeConnections, config, fill
 
 NOW = parse_iso("2026-05-03T10:30:00Z")
@@ -105,11 +106,26 @@ def test_oee_is_told_with_what_it_is_made_of(plant: Plant) -> None:
     oee = plant.oee("mill-1", Window(NOW - 6 * HOUR, NOW))
     read = text(machine.oee_body(oee, EN.t))
     assert f"{EN.t.percent(oee.oee)} %" in read
-    assert f"{EN.t.duration(oee.run_ns)} run time of {EN.t.duration(oee.known_ns)} known planned time" in read
+    assert f"{EN.t.hours(oee.run_ns)} run time of {EN.t.hours(oee.known_ns)} known planned time" in read
     assert f"{oee.produced} parts × 40 s ideal cycle" in read
     assert f"{oee.good} good of {oee.produced}" in read
     shares = [float(share) for share in re.findall(r"flex-grow:([\d.]+)", machine.time_elements(oee, EN.t))]
     assert sum(shares) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("known_ns", "planned_ns", "shown"),
+    [(9 * MINUTE, 9 * MINUTE, False), (10 * MINUTE, 90 * MINUTE, True), (10 * MINUTE, 101 * MINUTE, False)],
+)
+def test_oee_needs_ten_minutes_and_a_tenth_of_the_time(
+    plant: Plant, known_ns: int, planned_ns: int, *, shown: bool
+) -> None:
+    oee = plant.oee("mill-1", Window(NOW - 6 * HOUR, NOW))
+    states_ns = dict.fromkeys(STATES, 0) | {State.RUNNING: known_ns, State.UNKNOWN: planned_ns - known_ns}
+    panel = text(machine.oee_body(replace(oee, states_ns=states_ns), EN.t))
+    assert ("Too little data" not in panel) is shown
+    assert (re.match(r"OEE – .*= Availability – .*× Performance – .*× Quality –", panel) is None) is shown
+    assert ("%" in text(overview.factors(replace(oee, states_ns=states_ns), EN.t))) is shown
 
 
 def test_without_scrap_the_product_says_so(plant: Plant) -> None:
@@ -124,7 +140,7 @@ def test_a_machine_without_state_signal_says_what_to_do() -> None:
 def test_parts_have_time_cycle_and_result(plant: Plant) -> None:
     parts = plant.parts("mill-1", Window(NOW - 6 * HOUR, NOW), 12)
     read = text(machine.parts_table(parts, counted=True, t=SV.t, now_ns=NOW))
-    assert "Cykeltid" in read
+    assert "Tid sedan förra detaljen" in read
     assert "Godkänd" in read
     assert "Inga detaljer" in text(machine.parts_table((), counted=True, t=SV.t, now_ns=NOW))
 

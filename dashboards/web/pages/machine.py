@@ -49,6 +49,7 @@ class Drawing:
     tag: Tag
     options: dict[str, Any]
     about: dict[str, Any]
+    far_outside: tuple[float, ...]
 
 
 def load(site: Site, view: View) -> Loaded:
@@ -114,9 +115,12 @@ def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> lis
             "start": window.start_ns // 1_000_000,
             "hold": None if hold_ns is None else hold_ns // 1_000_000,
             "y": [y.low, y.high, y.step],
+            "valid": None if tag.low is None or tag.high is None else [tag.low, tag.high],
             "rolling": shown.rolling,
         }
-        found.append(Drawing(tag, charts.value_chart(tag, rows, y, window, view.t), about))
+        found.append(
+            Drawing(tag, charts.value_chart(tag, rows, y, window, view.t), about, charts.far_outside(trend, tag))
+        )
     return found
 
 
@@ -190,7 +194,7 @@ def _ribbon(timeline: Timeline, shown: Shown, title: str, t: Language, now_ns: i
 
 
 def _chart(chart: Drawing, point: Point | None, title: str, t: Language) -> None:
-    ui.html(machine.chart_head(chart.tag, point, t), sanitize=False)
+    ui.html(machine.chart_head(chart.tag, point, chart.far_outside, t), sanitize=False)
     label = t("{name} over {window}", name=chart.about["name"], window=title)
     Chart(chart.options, chart.about, label=label).classes("trend")
 

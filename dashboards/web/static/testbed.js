@@ -149,6 +149,7 @@ window.testbed = (() => {
   const plain = new Intl.NumberFormat(locale, { maximumFractionDigits: 6 });
 
   testbed.labels = (labels) => (value) => labels[value] ?? "";
+  testbed.dot = (row) => (row[4] ? 5 : 0); // a line cannot show a point that stands alone
   testbed.axisNumber = (value) => plain.format(value);
 
   // State ribbon: one rectangle per interval; no data is hatched.
@@ -292,13 +293,20 @@ window.testbed = (() => {
       last[3] = high - last[2];
     } else if (!last || last[0] < middle) {
       if (last && last[1] !== null && about.hold !== null && middle - last[0] > Math.max(about.hold, 1.5 * about.bucket)) rows.push([middle - 1, null, null, null]);
-      rows.push(Object.assign([middle, value, value, 0], { n: 1 }));
+      const before = rows[rows.length - 1];
+      const alone = !before || before[1] === null;
+      if (!alone) before[4] = 0;
+      rows.push(Object.assign([middle, value, value, 0, alone ? 1 : 0], { n: 1 }));
     }
   }
   function outgrown({ about, rows }) {
     const last = rows[rows.length - 1];
     if (!last || last[1] === null) return null;
     const [low, high, step] = about.y;
+    if (about.valid) {
+      const [least, most] = about.valid;
+      if (last[2] < 2 * least - most || last[2] + last[3] > 2 * most - least) return null; // absurd: leave the axis readable
+    }
     const [from, to] = [Math.min(low, Math.floor(last[2] / step) * step), Math.max(high, Math.ceil((last[2] + last[3]) / step) * step)];
     if (from === low && to === high) return null;
     about.y = [from, to, step];
