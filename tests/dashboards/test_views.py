@@ -9,6 +9,7 @@ from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from dashboards.web import frame
@@ -17,15 +18,16 @@ from dashboards.web.i18n import language
 from dashboards.web.markup import Markup, h
 from dashboards.web.pages.table import PAGES
 from dashboards.web.site import Site, View, reader
-from dashboards.web.views import connections, machine, overview
+from dashboards.web.views import connections, machine, overview, signals
 from dashboards.web.windows import Choice, Kind
 from dashboards.web.words import FAULT_WORDS, LINK_WORDS, STATE_WORDS, quality_word
 from plant.clock import HOUR, MINUTE, SECOND, Window, parse_iso
+from plant.config import ReplaySource
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus
 from plant.historian.base import HistorianHealth
 from plant.historian.duckdb import DuckDbHistorian
 from plant.plant import Plant
-from plant.points import Quality
+from plant.points import PointBatch, Quality
 from plant.states import STATES, State
 from tests.dashboards.factory import FakeConnections, config, fill
 
@@ -235,8 +237,23 @@ def test_the_header_offers_only_what_works_on_the_page(empty_plant: Plant) -> No
     assert "<select" not in wall
 
 
-def test_a_real_plant_is_live() -> None:
-    assert "Live" in frame.badge(config(simulated=False).plant.simulated, EN.t)
+def test_the_badge_tells_real_recorded_and_simulated(empty_plant: Plant) -> None:
+    real = config(simulated=False)
+    recorded = real.model_copy(update={"sources": {"log": ReplaySource(type="replay", format="csv")}})
+    for its_config, word in ((config(), "Simulated"), (real, "Live"), (recorded, "Recorded")):
+        site = SimpleNamespace(plant=SimpleNamespace(config=its_config))
+        assert text(frame.badge(site, EN.t)) == word  # type: ignore[arg-type]
+
+
+def test_the_end_of_a_recording_is_no_fault(empty_plant: Plant) -> None:
+    columns = np.zeros(2, np.int32), np.array([NOW - HOUR, NOW - HOUR + 1]), np.array([7.5, np.nan])
+    quality = np.array([Quality.GOOD, Quality.BAD_END_OF_RECORDING], np.uint8)
+    empty_plant.historian.write(PointBatch(("mill-1.load",), *columns, quality))
+    point = signals.newest(empty_plant, ["mill-1.load", "mill-1.power"])["mill-1.load"]
+    assert (point.value, point.time_ns) == (7.5, NOW - HOUR)
+    shown = signals.quality(point, EN.t)
+    assert "The recording ends here" in text(shown)
+    assert "bad" not in shown
 
 
 def test_the_navigation_leads_to_every_page(empty_plant: Plant) -> None:

@@ -12,7 +12,9 @@ from dashboards.web.site import View
 from dashboards.web.views.overview import coverage, since, told
 from dashboards.web.views.signals import signal_cells, value
 from dashboards.web.windows import Kind, Shown
+from plant.assets import Machine
 from plant.clock import SECOND
+from plant.config import PlantSection
 from plant.oee import Oee
 from plant.plant import MachineNow, Part
 from plant.points import Point
@@ -267,6 +269,20 @@ def chart_head(tag: Tag, point: Point | None, far_outside: Sequence[float], t: L
         ),
         class_="chart-head",
     )
+
+
+def origin(
+    plant: PlantSection, the_machine: Machine, tag: Tag, shown: Shown, t: Language, now_ns: int
+) -> list[list[str]]:
+    """What an exported file says of itself: names and what they stand for."""
+    said = [
+        [t("Plant"), plant.name],
+        [t("Machine"), the_machine.name],
+        [t("Signal"), f"{tag.label_in(t.code)} ({tag.id})"],
+        [t("Unit"), tag.unit or DASH],
+        [t("Time window"), window_title(shown, t, now_ns)],
+    ]
+    return said + [[t("Origin"), t("Simulated")]] * plant.simulated
 
 
 def outside_words(far_outside: Sequence[float], tag: Tag, t: Language) -> str:
