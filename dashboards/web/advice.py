@@ -50,7 +50,7 @@ _FAULTS: dict[Fault, tuple[str, str, str | None]] = {
     ),
     Fault.NOT_AUTHORISED: (
         msg("{endpoint} does not let us in."),
-        msg("Check the user name and password; the password comes from the environment."),
+        msg("Check the user name and password; the password comes from an environment variable."),
         None,
     ),
     Fault.TLS: (

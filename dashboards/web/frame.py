@@ -65,23 +65,26 @@ def header(site: Site, view: View, page: Page | None) -> Markup:
     plant, t = site.plant.config.plant, view.t
     brand = h("a", h("span", plant.name, class_="plant-name"), href=view.to("/"), id="brand", class_="brand")
     if view.wall:
-        return join([brand, badge(plant.simulated, t), h("span", class_="wall-clock", data_clock=True)])
+        return join([brand, badge(site, t), h("span", class_="wall-clock", data_clock=True)])
     return join(
         [
             brand,
             page is not None and page.uses_machine and machine_picker(site, view),
             page is not None and page.uses_window and window_picker(site, view),
             h("span", class_="spring"),
-            badge(plant.simulated, t),
+            badge(site, t),
             settings(view),
         ]
     )
 
 
-def badge(simulated: bool, t: Language) -> Markup:  # noqa: FBT001 — one fact of the configuration
-    """Whether these machines are real."""
-    if simulated:
+def badge(site: Site, t: Language) -> Markup:
+    """Whether these machines are real, and whether their figures are of now."""
+    config = site.plant.config
+    if config.plant.simulated:
         text, hint, name = t("Simulated"), t("The machines are simulated. No figure here is evidence."), "simulated"
+    elif all(source.type == "replay" for source in config.sources.values()):
+        text, hint, name = t("Recorded"), t("The figures come from a recorded log."), "recorded"
     else:
         text, hint, name = t("Live"), t("The figures come from real machines."), "live"
     return h("span", icon(name, 16), h("span", text), class_="badge", data_kind=name, title=hint)

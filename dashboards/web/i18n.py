@@ -73,6 +73,14 @@ class Language:
         """81,4 – without its unit, which stands smaller beside it."""
         return self.number(None if fraction is None else 100 * fraction, decimals)
 
+    def share(self, fraction: float) -> str:
+        """A part of a whole, without decimals; 0 and 100 stand for nothing and all of it, and for nothing else."""
+        if 0 < fraction < 0.01:
+            return "<\u00a01"
+        if 0.99 < fraction < 1:
+            return ">\u00a099"
+        return self.percent(fraction, 0)
+
     # Times
 
     def local(self, time_ns: int) -> datetime:
@@ -123,6 +131,11 @@ class Language:
             return self("{h} h {m} min", h=hours, m=rest) if rest else self("{h} h", h=hours)
         days, hours = divmod(round(length_ns / HOUR), 24)
         return self("{d} d {h} h", d=self.integer(days), h=hours) if hours else self("{d} d", d=self.integer(days))
+
+    def hours(self, length_ns: float) -> str:
+        """To the minute however long, so that a reader can calculate with it: 7 min, 32 h 30 min, 158 h 0 min."""
+        hours, rest = divmod(round(length_ns / MINUTE), 60)
+        return self("{h} h {m} min", h=self.integer(hours), m=rest) if hours else self.duration(length_ns)
 
     def ago(self, time_ns: int | None, now_ns: int) -> str:
         """How long ago: now, 12 s ago, 3 min ago."""

@@ -158,9 +158,11 @@ def fill(historian: Historian, now_ns: int, hours: float = 12, step_s: int = 10)
 
 
 def record(historian: Historian) -> None:
-    """The saw's recording: 9 May 2018, 13:20 to 14:20 UTC."""
+    """The saw's recording: 9 May 2018, 13:20 to 14:20 UTC, with one force that did not arrive."""
     time_ns = parse_iso("2018-05-09T13:20:00Z") + 10 * SECOND * np.arange(360, dtype=np.int64)
     write(historian, "saw-1.force", time_ns, 200 + 50 * np.sin(np.arange(360) / 20))
+    lost = np.zeros(1, np.int32), time_ns[200:201], np.array([np.nan]), np.array([Quality.BAD_TIMEOUT], np.uint8)
+    historian.write(PointBatch(("saw-1.force",), *lost))
     write_texts(historian, "saw-1.state", time_ns, ["execute" if i % 90 < 70 else "stopped" for i in range(360)])
 
 

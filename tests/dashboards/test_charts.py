@@ -42,16 +42,50 @@ def test_empty_buckets_join_while_a_value_holds_and_break_after() -> None:
 
 def test_a_value_that_holds_is_broken_by_a_bad_point() -> None:
     held = trend([1, NAN, NAN, 2, NAN, 3])
-    assert drawn(charts.rows(held, None, [12 * SECOND])) == [1, None, 2, 3]
+    assert drawn(charts.rows(held, None, [(5 * SECOND, 35 * SECOND)])) == [1, None, 2, 3]
+
+
+def test_the_last_value_before_a_break_is_drawn() -> None:
+    end = 600_001_000_000
+    series = Series(
+        SECOND * np.array([0, 300, 600, 0]) + np.array([0, 0, 0, end]),
+        np.array([1, 2, 3, NAN]),
+        np.array([Quality.GOOD] * 3 + [Quality.BAD_END_OF_RECORDING], dtype=np.uint8),
+    )
+    held = trend([1] + 29 * [NAN] + [2] + 29 * [NAN] + [3])
+    assert charts.rows(held, None, charts.breaks(series)) == [
+        [5_000, 1, 0, 2], [305_000, 2, 1, 2], [605_000, 3, 2, 2], [610_000, None, None, None]
+    ]  # fmt: skip
+
+
+def test_points_between_gaps_stand_alone() -> None:
+    around = [(5 * SECOND, 15 * SECOND), (15 * SECOND, 25 * SECOND), (16 * SECOND, 17 * SECOND)]
+    found = charts.rows(trend([1, 2, 3, 4]), None, around)
+    assert drawn(charts.rows(trend([NAN]), None)) == []
+    assert drawn(found) == [1, None, 2, None, 3, 4]
+    assert [row[1] for row in found if row[4:]] == [1, 2]
+
+
+@pytest.mark.parametrize("limits", [{"low": 0, "high": 80}, {"low": -20, "high": 100}])
+def test_absurd_values_leave_the_axis_readable(limits: dict[str, float]) -> None:
+    tag = Tag(machine="m", name="t", source="s", unit="°C", **limits)
+    absurd = trend([50.0, 1_145_979_424.0])
+    y = charts.value_scale(absurd, tag)
+    assert (y.low <= limits["low"], limits["high"] <= y.high <= 150) == (True, True)
+    assert charts.far_outside(absurd, tag) == (1_145_979_425.0,)
+    assert charts.far_outside(trend([-300.0, 50.0]), tag) == (-301.0,)
+    assert charts.far_outside(trend([50.0, 81.0]), tag) == ()
+    lines = charts.value_chart(tag, [], charts.Scale(-40, 120, 40), absurd.window, T)["series"][-1]["markLine"]["data"]
+    assert len({line["label"]["position"] for line in lines}) == 2
 
 
 def test_a_bucket_is_its_middle_mean_low_and_spread() -> None:
-    assert charts.rows(trend([5.0]), None) == [[5_000, 5.0, 4.0, 2.0]]
+    assert charts.rows(trend([5.0]), None) == [[5_000, 5.0, 4.0, 2.0, 1]]
 
 
-def test_breaks_are_the_bad_points() -> None:
+def test_breaks_are_the_points_around_bad_ones() -> None:
     quality = np.array([Quality.GOOD, Quality.BAD_TIMEOUT, Quality.UNCERTAIN], dtype=np.uint8)
-    assert charts.breaks(Series(np.array([1, 2, 3]), np.array([1.0, NAN, 2.0]), quality)) == [2]
+    assert charts.breaks(Series(np.array([1, 2, 3]), np.array([1.0, NAN, 2.0]), quality)) == [(1, 3)]
 
 
 def test_how_long_a_value_holds() -> None:

@@ -109,7 +109,7 @@ def test_the_swedish_words_are_those_of_the_list() -> None:
         "Run time": "Drifttid",
         "Downtime": "Stopptid",
         "Scrap": "Kassation",
-        "Cycle time": "Cykeltid",
+        "Time since the part before": "Tid sedan förra detaljen",
     }
     assert {text: sv()(text) for text in words} == words
 
@@ -151,6 +151,23 @@ def test_plurals() -> None:
 )  # fmt: skip
 def test_durations(length_ns: float | None, text: str) -> None:
     assert sv().duration(length_ns) == text
+
+
+@pytest.mark.parametrize(
+    ("length_ns", "text"),
+    [(45 * SECOND, "45 s"), (59 * MINUTE, "59 min"), (60 * MINUTE, "1 h 0 min"), (32.5 * HOUR, "32 h 30 min"),
+     (158 * HOUR, "158 h 0 min")],
+)  # fmt: skip
+def test_hours_are_to_the_minute_however_many(length_ns: float, text: str) -> None:
+    assert sv().hours(length_ns) == text
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(0, "0"), (0.0004, "< 1"), (0.01, "1"), (0.5, "50"), (0.99, "99"), (0.9996, "> 99"), (1, "100")],
+)
+def test_a_share_is_all_or_nothing_only_when_it_is(fraction: float, text: str) -> None:
+    assert sv().share(fraction) == text.replace(" ", "\u00a0")
 
 
 def test_ages() -> None:

@@ -201,6 +201,24 @@ def test_a_chart_is_saved_as_csv(browser: Browser, site: str, tmp_path: Path) ->
         with page.expect_download() as download:
             page.get_by_role("button", name="Save Spindle load as CSV").click()
         download.value.save_as(tmp_path / "load.csv")
-        head, first, *_ = (tmp_path / "load.csv").read_text().splitlines()
-        assert head == "time,mean,min,max"
-        assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z,[\d.-]+,[\d.-]+,[\d.-]+$", first)
+        *origin, blank, head, first = (tmp_path / "load.csv").read_text("utf-8-sig").splitlines()[:9]
+        assert origin[:4] == ["Plant,Provfabriken", "Machine,Fräs 1", "Signal,Spindle load (mill-1.load)", "Unit,%"]
+        assert (origin[-1], blank, head) == ("Origin,Simulated", "", "time,mean,min,max")
+        assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+\+0[12]:00,[\d.-]+,[\d.-]+,[\d.-]+$", first)
+
+
+def test_a_swedish_csv_has_decimal_commas_and_its_gaps(browser: Browser, site: str, tmp_path: Path) -> None:
+    with visit(browser, site, locale="sv-SE") as page:
+        page.goto("/machine/saw-1")
+        _charts_drawn(page, 2)
+        page.wait_for_timeout(500)
+        for kind in ("CSV", "bild"):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=f"Spara force som {kind}").click()
+            download.value.save_as(tmp_path / kind)
+        lines = (tmp_path / "CSV").read_text("utf-8-sig").splitlines()
+        assert lines[5] == "Ursprung;Simulerad"
+        assert any(re.match(r"2018-05-09T15:[\d:.]+\+02:00;\d+,\d+;", line) for line in lines)
+        assert sum(line.endswith(";;;") for line in lines) == 1
+        assert (tmp_path / "bild").read_bytes().startswith(b"\x89PNG")
+        assert page.locator(".trend").first.evaluate("e => e.scrollHeight <= e.clientHeight")

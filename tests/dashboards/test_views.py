@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from dashboards.web import frame
@@ -16,16 +18,17 @@ from dashboards.web.i18n import language
 from dashboards.web.markup import Markup, h
 from dashboards.web.pages.table import PAGES
 from dashboards.web.site import Site, View, reader
-from dashboards.web.views import connections, machine, overview
+from dashboards.web.views import connections, machine, overview, signals
 from dashboards.web.windows import Choice, Kind
 from dashboards.web.words import FAULT_WORDS, LINK_WORDS, STATE_WORDS, quality_word
 from plant.clock import HOUR, MINUTE, SECOND, Window, parse_iso
+from plant.config import ReplaySource
 from plant.connections import Fault, Link, OutboxStatus, SourceStatus
 from plant.historian.base import HistorianHealth
 from plant.historian.duckdb import DuckDbHistorian
 from plant.plant import Plant
-from plant.points import Quality
-from plant.states import State
+from plant.points import PointBatch, Quality
+from plant.states import STATES, State
 from tests.dashboards.factory import FakeConnections, config, fill
 
 NOW = parse_iso("2026-05-03T10:30:00Z")
@@ -105,11 +108,26 @@ def test_oee_is_told_with_what_it_is_made_of(plant: Plant) -> None:
     oee = plant.oee("mill-1", Window(NOW - 6 * HOUR, NOW))
     read = text(machine.oee_body(oee, EN.t))
     assert f"{EN.t.percent(oee.oee)} %" in read
-    assert f"{EN.t.duration(oee.run_ns)} run time of {EN.t.duration(oee.known_ns)} known planned time" in read
+    assert f"{EN.t.hours(oee.run_ns)} run time of {EN.t.hours(oee.known_ns)} known planned time" in read
     assert f"{oee.produced} parts × 40 s ideal cycle" in read
     assert f"{oee.good} good of {oee.produced}" in read
     shares = [float(share) for share in re.findall(r"flex-grow:([\d.]+)", machine.time_elements(oee, EN.t))]
     assert sum(shares) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("known_ns", "planned_ns", "shown"),
+    [(9 * MINUTE, 9 * MINUTE, False), (10 * MINUTE, 90 * MINUTE, True), (10 * MINUTE, 101 * MINUTE, False)],
+)
+def test_oee_needs_ten_minutes_and_a_tenth_of_the_time(
+    plant: Plant, known_ns: int, planned_ns: int, *, shown: bool
+) -> None:
+    oee = plant.oee("mill-1", Window(NOW - 6 * HOUR, NOW))
+    states_ns = dict.fromkeys(STATES, 0) | {State.RUNNING: known_ns, State.UNKNOWN: planned_ns - known_ns}
+    panel = text(machine.oee_body(replace(oee, states_ns=states_ns), EN.t))
+    assert ("Too little data" not in panel) is shown
+    assert (re.match(r"OEE – .*= Availability – .*× Performance – .*× Quality –", panel) is None) is shown
+    assert ("%" in text(overview.factors(replace(oee, states_ns=states_ns), EN.t))) is shown
 
 
 def test_without_scrap_the_product_says_so(plant: Plant) -> None:
@@ -124,7 +142,7 @@ def test_a_machine_without_state_signal_says_what_to_do() -> None:
 def test_parts_have_time_cycle_and_result(plant: Plant) -> None:
     parts = plant.parts("mill-1", Window(NOW - 6 * HOUR, NOW), 12)
     read = text(machine.parts_table(parts, counted=True, t=SV.t, now_ns=NOW))
-    assert "Cykeltid" in read
+    assert "Tid sedan förra detaljen" in read
     assert "Godkänd" in read
     assert "Inga detaljer" in text(machine.parts_table((), counted=True, t=SV.t, now_ns=NOW))
 
@@ -219,8 +237,23 @@ def test_the_header_offers_only_what_works_on_the_page(empty_plant: Plant) -> No
     assert "<select" not in wall
 
 
-def test_a_real_plant_is_live() -> None:
-    assert "Live" in frame.badge(config(simulated=False).plant.simulated, EN.t)
+def test_the_badge_tells_real_recorded_and_simulated(empty_plant: Plant) -> None:
+    real = config(simulated=False)
+    recorded = real.model_copy(update={"sources": {"log": ReplaySource(type="replay", format="csv")}})
+    for its_config, word in ((config(), "Simulated"), (real, "Live"), (recorded, "Recorded")):
+        site = SimpleNamespace(plant=SimpleNamespace(config=its_config))
+        assert text(frame.badge(site, EN.t)) == word  # type: ignore[arg-type]
+
+
+def test_the_end_of_a_recording_is_no_fault(empty_plant: Plant) -> None:
+    columns = np.zeros(2, np.int32), np.array([NOW - HOUR, NOW - HOUR + 1]), np.array([7.5, np.nan])
+    quality = np.array([Quality.GOOD, Quality.BAD_END_OF_RECORDING], np.uint8)
+    empty_plant.historian.write(PointBatch(("mill-1.load",), *columns, quality))
+    point = signals.newest(empty_plant, ["mill-1.load", "mill-1.power"])["mill-1.load"]
+    assert (point.value, point.time_ns) == (7.5, NOW - HOUR)
+    shown = signals.quality(point, EN.t)
+    assert "The recording ends here" in text(shown)
+    assert "bad" not in shown
 
 
 def test_the_navigation_leads_to_every_page(empty_plant: Plant) -> None:

@@ -49,6 +49,7 @@ class Drawing:
     tag: Tag
     options: dict[str, Any]
     about: dict[str, Any]
+    far_outside: tuple[float, ...]
 
 
 def load(site: Site, view: View) -> Loaded:
@@ -73,8 +74,8 @@ def load(site: Site, view: View) -> Loaded:
             view = replace(view, choice=choice)
             shown = resolve(choice, now_ns, plant.calendar, t.zone) or shown
     figures = _figures(plant, the_machine, shown, now_ns)
-    found = _charts(plant, the_machine, shown, view)
-    last = plant.last(tag.id for tag in the_machine.tags)
+    found = _charts(plant, the_machine, shown, view, now_ns)
+    last = signals.newest(plant, [tag.id for tag in the_machine.tags])
     build = partial(_show, site, view, now, shown, figures, found, last, message)
     keep = MachineLive(site, view, the_machine, shown) if shown.live else None
     return Loaded(build, keep, the_machine.name)
@@ -95,7 +96,7 @@ def _figures(plant: Plant, the_machine: Machine, shown: Shown, now_ns: int) -> F
     )
 
 
-def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> list[Drawing]:
+def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View, now_ns: int) -> list[Drawing]:
     tags = [tag for tag in the_machine.chart if not tag.type.is_text]
     window = shown.window
     trends = plant.trends([tag.id for tag in tags], window, charts.buckets(window))
@@ -114,9 +115,13 @@ def _charts(plant: Plant, the_machine: Machine, shown: Shown, view: View) -> lis
             "start": window.start_ns // 1_000_000,
             "hold": None if hold_ns is None else hold_ns // 1_000_000,
             "y": [y.low, y.high, y.step],
+            "valid": None if tag.low is None or tag.high is None else [tag.low, tag.high],
             "rolling": shown.rolling,
+            "origin": machine.origin(plant.config.plant, the_machine, tag, shown, view.t, now_ns),
         }
-        found.append(Drawing(tag, charts.value_chart(tag, rows, y, window, view.t), about))
+        found.append(
+            Drawing(tag, charts.value_chart(tag, rows, y, window, view.t), about, charts.far_outside(trend, tag))
+        )
     return found
 
 
@@ -190,7 +195,7 @@ def _ribbon(timeline: Timeline, shown: Shown, title: str, t: Language, now_ns: i
 
 
 def _chart(chart: Drawing, point: Point | None, title: str, t: Language) -> None:
-    ui.html(machine.chart_head(chart.tag, point, t), sanitize=False)
+    ui.html(machine.chart_head(chart.tag, point, chart.far_outside, t), sanitize=False)
     label = t("{name} over {window}", name=chart.about["name"], window=title)
     Chart(chart.options, chart.about, label=label).classes("trend")
 
@@ -246,7 +251,7 @@ class MachineLive:
         self._tell_state()
         if now_ns - self._figures_ns >= self._every_ns:
             self._tell_figures(now_ns)
-        last = self._plant.last(self._tags)
+        last = signals.newest(self._plant, self._tags)
         html = self._html | signals.signal_news(self._tags, last, self._view.t)
         return News(html, {"points": self._points(batch), "ribbon": self._ribbon(), "ages": signals.ages(last)})
 

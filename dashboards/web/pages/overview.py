@@ -46,7 +46,7 @@ class OverviewLive:
     def news(self, now_ns: int, batch: PointBatch) -> News:
         if now_ns - self._cards_ns >= _CARDS_EVERY_NS:
             self._tell_cards(now_ns)
-        last = self._site.plant.last(self._tags)
+        last = signals.newest(self._site.plant, self._tags)
         return News(self._cards | signals.signal_news(self._tags, last, self._view.t), {"ages": self._ages})
 
     def _tell_cards(self, now_ns: int) -> None:
@@ -64,7 +64,7 @@ def _glances(site: Site, machines: tuple[MachineNow, ...]) -> dict[str, Glance]:
     plant, now_ns = site.plant, site.plant.clock()
     tags = list(overview.first_signals(plant.machines()))
     trends = plant.trends(tags, Window(now_ns - HOUR, now_ns), _SPARK_BUCKETS)
-    last = plant.last(tags)
+    last = signals.newest(plant, tags)
     found = {}
     for now in machines:
         tag_id = now.machine.chart[0].id if now.machine.chart else ""

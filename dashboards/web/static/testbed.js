@@ -149,6 +149,7 @@ window.testbed = (() => {
   const plain = new Intl.NumberFormat(locale, { maximumFractionDigits: 6 });
 
   testbed.labels = (labels) => (value) => labels[value] ?? "";
+  testbed.dot = (row) => (row[4] ? 5 : 0); // a line cannot show a point that stands alone
   testbed.axisNumber = (value) => plain.format(value);
 
   // State ribbon: one rectangle per interval; no data is hatched.
@@ -292,13 +293,20 @@ window.testbed = (() => {
       last[3] = high - last[2];
     } else if (!last || last[0] < middle) {
       if (last && last[1] !== null && about.hold !== null && middle - last[0] > Math.max(about.hold, 1.5 * about.bucket)) rows.push([middle - 1, null, null, null]);
-      rows.push(Object.assign([middle, value, value, 0], { n: 1 }));
+      const before = rows[rows.length - 1];
+      const alone = !before || before[1] === null;
+      if (!alone) before[4] = 0;
+      rows.push(Object.assign([middle, value, value, 0, alone ? 1 : 0], { n: 1 }));
     }
   }
   function outgrown({ about, rows }) {
     const last = rows[rows.length - 1];
     if (!last || last[1] === null) return null;
     const [low, high, step] = about.y;
+    if (about.valid) {
+      const [least, most] = about.valid;
+      if (last[2] < 2 * least - most || last[2] + last[3] > 2 * most - least) return null; // absurd: leave the axis readable
+    }
     const [from, to] = [Math.min(low, Math.floor(last[2] / step) * step), Math.max(high, Math.ceil((last[2] + last[3]) / step) * step)];
     if (from === low && to === high) return null;
     about.y = [from, to, step];
@@ -311,14 +319,40 @@ window.testbed = (() => {
     const entry = button && shown.find((one) => one.about.id === button.dataset.chart);
     if (!entry) return;
     const name = entry.about.id.replace(/[^\w.-]+/g, "_");
-    if (button.dataset.export === "png") {
-      save(entry.chart.getDataURL({ pixelRatio: 2, backgroundColor: testbed.color("surface") }), name + ".png");
-      return;
-    }
-    const lines = entry.rows.filter((row) => row[1] !== null).map(([time, mean, low, spread]) => [new Date(time).toISOString(), mean, low, low + spread].join(","));
-    const text = [`time,mean,min,max`, ...lines].join("\r\n");
-    save(URL.createObjectURL(new Blob([text], { type: "text/csv" })), name + ".csv");
+    if (button.dataset.export === "png") save(picture(entry), name + ".png");
+    else save(URL.createObjectURL(new Blob(["\ufeff", table(entry)], { type: "text/csv" })), name + ".csv");
   });
+  // As the reader's Excel opens it: semicolons and decimal commas in Swedish. A gap is a row with empty cells.
+  function table({ about, rows }) {
+    const [separator, point] = language === "sv" ? [";", ","] : [",", "."];
+    const cell = (text) => (/[",;\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const figure = (value) => (value === null ? "" : String(Number(value.toPrecision(7))).replace(".", point));
+    const lines = rows.map(([time, mean, low, spread]) => [localIso(time), figure(mean), figure(low), figure(low === null ? null : low + spread)]);
+    return [...about.origin.map((pair) => pair.map(cell)), [], ["time", "mean", "min", "max"], ...lines].map((line) => line.join(separator)).join("\r\n");
+  }
+  // 2026-05-03T14:05:09.500+02:00, in the plant's zone.
+  const LOCAL = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: zone });
+  const OFFSET = new Intl.DateTimeFormat("en-GB", { timeZone: zone, timeZoneName: "longOffset" });
+  function localIso(time) {
+    const offset = OFFSET.formatToParts(time).find((part) => part.type === "timeZoneName").value.slice(3) || "+00:00";
+    return `${LOCAL.format(time).replace(" ", "T")}.${String(Math.floor(time) % 1000).padStart(3, "0")}${offset}`;
+  }
+  // The chart grows by a title for the picture, and shrinks again before anyone sees it.
+  const TITLE = 52;
+  function picture({ about, chart }) {
+    const [plant, machine, , , time, ...origin] = about.origin.map((pair) => pair[1]);
+    const top = chart.getOption().grid[0].top;
+    const style = (size, name) => ({ fontSize: size, color: testbed.color(name), fontFamily: "Roboto, system-ui, sans-serif" });
+    chart.resize({ height: chart.getHeight() + TITLE });
+    chart.setOption({
+      grid: { top: top + TITLE },
+      title: { show: true, left: 8, top: 8, itemGap: 10, text: `${machine} · ${about.name}`, subtext: [plant, time, ...origin].join(" · "), textStyle: style(15, "ink"), subtextStyle: style(12, "ink-2") },
+    });
+    const address = chart.getDataURL({ pixelRatio: 2, backgroundColor: testbed.color("surface") });
+    chart.setOption({ grid: { top }, title: { show: false } });
+    chart.resize({ height: "auto" });
+    return address;
+  }
   function save(address, name) {
     const link = Object.assign(document.createElement("a"), { href: address, download: name });
     link.click();

@@ -31,6 +31,10 @@ _HOLDING_ROWS = 20_000  # a tag that holds its value is read point by point up t
 _MS = 1_000_000
 
 Row = list[float | None]
+"""[time ms, mean, minimum, maximum − minimum], and a fifth, 1, where the point stands alone: it is drawn as a dot."""
+
+Break = tuple[int, int | None]
+"""The times of the usable points before and after a tag was BAD; None where none came after."""
 
 
 # Time axis
@@ -129,8 +133,8 @@ def scale(low: float, high: float) -> Scale:
     return Scale(round(bottom, 10), round(top, 10), step)
 
 
-def rows(trend: Trend, hold_ns: int | None, breaks_ns: Sequence[int] = ()) -> list[Row]:
-    """[time ms, mean, minimum, maximum − minimum] of each bucket with data; a row of None is a gap.
+def rows(trend: Trend, hold_ns: int | None, broken: Sequence[Break] = ()) -> list[Row]:
+    """A row for each bucket with data, at its middle; a row of None is a gap, at the end of the bucket before it.
 
     A gap is a stretch without data longer than a value holds (`hold_ns`), or one with a break in it.
     Where a value holds until the next one (`hold_ns` None) only breaks make gaps.
@@ -142,21 +146,41 @@ def rows(trend: Trend, hold_ns: int | None, breaks_ns: Sequence[int] = ()) -> li
         empty_ns = np.diff(found) * trend.bucket_ns
         if hold_ns is not None:
             gap[1:] = empty_ns > max(hold_ns, 1.5 * trend.bucket_ns)
-        if len(breaks_ns):
-            broken = np.searchsorted(np.asarray(breaks_ns), middle)
-            gap[1:] |= (np.diff(broken) > 0) & (np.diff(found) > 1)
+    gap |= np.isin(found, _first_after(trend, broken))
+    ended = any(after is None for _, after in broken)
+    alone = (np.append(gap[1:], True) & np.append(True, gap[1:]))[: len(found)]
     result: list[Row] = []
-    columns = (middle // _MS, trend.mean[found], trend.minimum[found], (trend.maximum - trend.minimum)[found], gap)
-    for time, mean, low, spread, is_gap in zip(*(column.tolist() for column in columns), strict=True):
+    half = trend.bucket_ns // 2 // _MS
+    columns = (middle // _MS, trend.mean[found], trend.minimum[found], (trend.maximum - trend.minimum)[found])
+    for *row, is_gap, is_alone in zip(*(column.tolist() for column in (*columns, gap, alone)), strict=True):
         if is_gap:
-            result.append([time - 1, None, None, None])
-        result.append([time, _short(mean), _short(low), _short(spread)])
+            result.append(_nothing_from(result[-1], half))
+        time, mean, low, spread = row
+        result.append([time, _short(mean), _short(low), _short(spread), *([1] if is_alone else [])])
+    if ended and result:
+        result.append(_nothing_from(result[-1], half))
     return result
 
 
-def breaks(series: Series) -> list[int]:
-    """The times at which a tag was reported BAD."""
-    return [int(time) for time in series.time_ns[series.quality < Quality.UNCERTAIN]]
+def _first_after(trend: Trend, broken: Sequence[Break]) -> list[int]:
+    """The buckets that begin anew after a break; one within a bucket is finer than the chart."""
+    first, length = trend.window.start_ns, trend.bucket_ns
+    bucket = [((before - first) // length, (after - first) // length) for before, after in broken if after is not None]
+    return [after for before, after in bucket if before != after]
+
+
+def _nothing_from(last: Row, half_ms: int) -> Row:
+    return [(last[0] or 0) + half_ms, None, None, None]
+
+
+def breaks(series: Series) -> list[Break]:
+    """Where a tag was reported BAD after a usable point: the last one before, and the first one after."""
+    bad = series.quality < Quality.UNCERTAIN
+    usable = np.flatnonzero(~bad & ~np.isnan(series.value))
+    bads = np.flatnonzero(bad)
+    following = np.unique(np.searchsorted(usable, bads))  # the usable point after each BAD one, once per stretch
+    time_ns = series.time_ns[usable].tolist()
+    return [(time_ns[i - 1], time_ns[i] if i < len(time_ns) else None) for i in following.tolist() if i > 0]
 
 
 def needs_breaks(trend: Trend, hold_ns: int | None) -> bool:
@@ -180,11 +204,16 @@ def _short(value: float) -> float:
 
 
 def value_scale(trend: Trend, tag: Tag) -> Scale:
-    """The scale of a tag: its data, and those limits that are near enough to matter."""
+    """The scale of a tag: its data, and those limits that are near enough to matter.
+
+    Data that leave the valid range by more than its width do not stretch it: see `far_outside`.
+    """
     known = ~np.isnan(trend.mean)
     if not known.any():
         return scale(tag.low if tag.low is not None else math.nan, tag.high if tag.high is not None else math.nan)
     low, high = float(trend.minimum[known].min()), float(trend.maximum[known].max())
+    if far_outside(trend, tag) and tag.low is not None and tag.high is not None:
+        return scale(tag.low, tag.high)
     span = high - low or abs(high) or 1.0
     near = _NEAR * span
     if tag.high is not None and high <= tag.high <= high + near:
@@ -194,12 +223,24 @@ def value_scale(trend: Trend, tag: Tag) -> Scale:
     return scale(low, high)
 
 
+def far_outside(trend: Trend, tag: Tag) -> tuple[float, ...]:
+    """The lowest and the highest value, each where it leaves the valid range by more than the range's width."""
+    known = ~np.isnan(trend.mean)
+    if tag.low is None or tag.high is None or not known.any():
+        return ()
+    low, high, width = float(trend.minimum[known].min()), float(trend.maximum[known].max()), tag.high - tag.low
+    return (low,) * (low < tag.low - width) + (high,) * (high > tag.high + width)
+
+
 def value_chart(tag: Tag, data: list[Row], y: Scale, window: Window, t: Language) -> dict[str, Any]:
     """Mean line on its min–max band, with the tag's limits as lines with a word on them."""
     step = "end" if tag.enum or tag.type is DataType.BOOL else False
     limits = [
-        (value, words)
-        for value, words in ((tag.high, t("Highest valid")), (tag.low, t("Lowest valid")))
+        (value, words, place)  # at either end, so that the words of near limits do not overlap
+        for value, words, place in (
+            (tag.high, t("Highest valid"), "insideEndTop"),
+            (tag.low, t("Lowest valid"), "insideStartTop"),
+        )
         if value is not None and y.low < value <= y.high
     ]
     band = {"type": "line", "stack": "band", "stackStrategy": "all", "symbol": "none", "silent": True, "step": step}
@@ -233,7 +274,9 @@ def value_chart(tag: Tag, data: list[Row], y: Scale, window: Window, t: Language
             {
                 "type": "line",
                 "encode": {"x": 0, "y": 1},
-                "symbol": "none",
+                "symbol": "circle",
+                ":symbolSize": "testbed.dot",
+                "itemStyle": _line("accent"),
                 "step": step,
                 "silent": True,
                 "lineStyle": {**_line("accent"), "width": 1.5, "join": "round"},
@@ -241,19 +284,19 @@ def value_chart(tag: Tag, data: list[Row], y: Scale, window: Window, t: Language
                     "silent": True,
                     "symbol": "none",
                     "lineStyle": {**_line("warn"), "type": "dashed", "width": 1},
-                    "data": [_limit(value, words, tag, t) for value, words in limits],
+                    "data": [_limit(value, words, place, tag, t) for value, words, place in limits],
                 },
             },
         ],
     }
 
 
-def _limit(value: float, words: str, tag: Tag, t: Language) -> dict[str, Any]:
+def _limit(value: float, words: str, place: str, tag: Tag, t: Language) -> dict[str, Any]:
     return {
         "yAxis": value,
         "label": {
             "formatter": f"{words} {t.number(value, 0 if value == int(value) else tag.decimals)} {tag.unit}".rstrip(),
-            "position": "insideEndTop",
+            "position": place,
             ":color": "testbed.color('warn')",
             "fontSize": 12,
             "fontFamily": "Roboto, system-ui, sans-serif",

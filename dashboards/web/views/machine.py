@@ -9,10 +9,12 @@ from dashboards.web.icons import icon
 from dashboards.web.markup import Markup, h
 from dashboards.web.parts import figure, live, state_chip
 from dashboards.web.site import View
-from dashboards.web.views.overview import coverage, since
+from dashboards.web.views.overview import coverage, since, told
 from dashboards.web.views.signals import signal_cells, value
 from dashboards.web.windows import Kind, Shown
+from plant.assets import Machine
 from plant.clock import SECOND
+from plant.config import PlantSection
 from plant.oee import Oee
 from plant.plant import MachineNow, Part
 from plant.points import Point
@@ -77,7 +79,10 @@ def oee_body(oee: Oee | None, t: Language) -> Markup:
     """OEE = availability × performance × quality, each with the figures behind it, then the time elements."""
     if oee is None:
         return h("p", t("OEE needs a state signal. Name the tag under `states` in plant.yaml."), class_="muted")
-    note = None if oee.quality_counted or oee.oee is None else h("p", t("Scrap not counted: A × P"), class_="coverage")
+    shown = told(oee)
+    note = (
+        None if oee.quality_counted or shown.oee is None else h("p", t("Scrap not counted: A × P"), class_="coverage")
+    )
     return h(
         "div",
         h(
@@ -85,17 +90,17 @@ def oee_body(oee: Oee | None, t: Language) -> Markup:
             h(
                 "div",
                 h("p", t("OEE"), class_="label"),
-                h("p", figure(t.percent(oee.oee), "%"), class_="big"),
+                h("p", figure(t.percent(shown.oee), "%"), class_="big"),
                 coverage(oee, t),
                 note,
                 class_="product",
             ),
             h("span", "=", class_="operator", aria_hidden="true"),
-            _factor(t("Availability"), oee.availability, _availability_words(oee, t), t),
+            _factor(t("Availability"), shown.availability, _availability_words(oee, t), t),
             h("span", "×", class_="operator", aria_hidden="true"),
-            _factor(t("Performance"), oee.performance, _performance_words(oee, t), t),
+            _factor(t("Performance"), shown.performance, _performance_words(shown, t), t),
             h("span", "×", class_="operator", aria_hidden="true"),
-            _factor(t("Quality"), oee.quality, _quality_words(oee, t), t),
+            _factor(t("Quality"), shown.quality, _quality_words(oee, t), t),
             class_="equation",
         ),
         time_elements(oee, t),
@@ -116,7 +121,7 @@ def _factor(name: str, value: float | None, words: str, t: Language) -> Markup:
 def _availability_words(oee: Oee, t: Language) -> str:
     if not oee.known_ns:
         return t("No known planned time")
-    return t("{run} run time of {known} known planned time", run=t.duration(oee.run_ns), known=t.duration(oee.known_ns))
+    return t("{run} run time of {known} known planned time", run=t.hours(oee.run_ns), known=t.hours(oee.known_ns))
 
 
 def _performance_words(oee: Oee, t: Language) -> str:
@@ -160,7 +165,7 @@ def time_elements(oee: Oee, t: Language) -> Markup:
         h("div", bar, class_="bar", aria_hidden="true") if planned else None,
         h(
             "dl",
-            [h("div", h("dt", name), h("dd", t.duration(length))) for name, length in elements],
+            [h("div", h("dt", name), h("dd", t.hours(length))) for name, length in elements],
             [h("div", h("dt", name), h("dd", figure(t.integer(n)))) for name, n in counts if n is not None],
             class_="elements",
         ),
@@ -180,8 +185,8 @@ def legend(durations: Mapping[State, int], t: Language) -> Markup:
             h(
                 "li",
                 state_chip(state, t),
-                h("span", t.duration(durations[state])),
-                h("span", figure(_share(durations[state] / total, t), "%"), class_="muted"),
+                h("span", t.hours(durations[state])),
+                h("span", figure(t.share(durations[state] / total), "%"), class_="muted"),
             )
             for state in STATES
             if durations[state] >= SECOND
@@ -190,12 +195,8 @@ def legend(durations: Mapping[State, int], t: Language) -> Markup:
     )
 
 
-def _share(part: float, t: Language) -> str:
-    return t.percent(part, 0 if part >= 0.01 else 1)
-
-
 def parts_table(parts: Sequence[Part], counted: bool, t: Language, now_ns: int) -> Markup:  # noqa: FBT001
-    """The last parts: when, how long they took, good or scrap."""
+    """The last parts: when, how long after the part before (stops included), good or scrap."""
     if not counted:
         return h("p", t("Parts are not counted. Name the counter under `parts` in plant.yaml."), class_="muted")
     if not parts:
@@ -208,7 +209,7 @@ def parts_table(parts: Sequence[Part], counted: bool, t: Language, now_ns: int) 
                 "tr",
                 h("th", t("Time"), scope="col"),
                 h("th", t("Parts"), scope="col", class_="num"),
-                h("th", t("Cycle time"), scope="col", class_="num"),
+                h("th", t("Time since the part before"), scope="col", class_="num"),
                 h("th", t("Result"), scope="col"),
             ),
         ),
@@ -250,13 +251,14 @@ def signals_table(
     return h("table", h("thead", h("tr", titles)), h("tbody", rows))
 
 
-def chart_head(tag: Tag, point: Point | None, t: Language) -> Markup:
+def chart_head(tag: Tag, point: Point | None, far_outside: Sequence[float], t: Language) -> Markup:
     """Name, unit and valid range on the left; on the right the value now, or under the cursor, and the exports."""
     name = tag.label_in(t.code)
     return h(
         "div",
         h("h3", name, tag.unit and h("span", " ", tag.unit, class_="muted")),
         h("p", valid_range(tag, t), class_="valid"),
+        far_outside and h("p", icon("warning", 14), outside_words(far_outside, tag, t), class_="result warn"),
         h("p", class_="readout", data_readout=tag.id),
         live(f"value-{tag.id}", value(tag, point, t), "p", class_="now-value"),
         h(
@@ -267,6 +269,32 @@ def chart_head(tag: Tag, point: Point | None, t: Language) -> Markup:
         ),
         class_="chart-head",
     )
+
+
+def origin(
+    plant: PlantSection, the_machine: Machine, tag: Tag, shown: Shown, t: Language, now_ns: int
+) -> list[list[str]]:
+    """What an exported file says of itself: names and what they stand for."""
+    said = [
+        [t("Plant"), plant.name],
+        [t("Machine"), the_machine.name],
+        [t("Signal"), f"{tag.label_in(t.code)} ({tag.id})"],
+        [t("Unit"), tag.unit or DASH],
+        [t("Time window"), window_title(shown, t, now_ns)],
+    ]
+    return said + [[t("Origin"), t("Simulated")]] * plant.simulated
+
+
+def outside_words(far_outside: Sequence[float], tag: Tag, t: Language) -> str:
+    """What the chart leaves out: the values that would flatten all others."""
+    low, high = (
+        t.number(value, 0 if value == int(value) else tag.decimals) for value in (far_outside[0], far_outside[-1])
+    )
+    if len(far_outside) > 1:
+        return t("values outside the valid range, {low} to {high}", low=low, high=high)
+    if tag.low is not None and far_outside[0] < tag.low:
+        return t("values outside the valid range, down to {low}", low=low)
+    return t("values outside the valid range, up to {high}", high=high)
 
 
 def valid_range(tag: Tag, t: Language) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,10 @@ from plant.tags import Tag
 
 QUIET_AFTER_S = 60.0
 """A machine from which nothing came for so long is shown dimmed."""
+
+ENOUGH_NS = 10 * MINUTE
+ENOUGH_COVERAGE = 0.1
+"""OEE and its factors are shown from so much known planned time, and from so large a share of it, on."""
 
 _DOWN = (State.STOPPED, State.FAULT)
 
@@ -126,7 +130,7 @@ def card_body(now: MachineNow, glance: Glance, view: View) -> Markup:
             h(
                 "div",
                 h("p", shift_word(now.shift, t), class_="label"),
-                h("p", figure(t.percent(now.oee.oee if now.oee else None), "%"), class_="big"),
+                h("p", figure(t.percent(told(now.oee).oee if now.oee else None), "%"), class_="big"),
                 coverage(now.oee, t),
                 class_="card-oee",
             ),
@@ -155,19 +159,34 @@ def shift_word(shift: Shift | None, t: Language) -> str:
     return t("OEE, shift {name}", name=shift.name) if shift.name else t("OEE today")
 
 
+def enough(oee: Oee) -> bool:
+    """Whether enough is known for a percentage: a factor of one minute's data misleads, however right it is."""
+    return oee.known_ns >= ENOUGH_NS and (oee.coverage or 0.0) >= ENOUGH_COVERAGE
+
+
+def told(oee: Oee) -> Oee:
+    """The figures as they are shown: without OEE and factors where too little is known."""
+    return oee if enough(oee) else replace(oee, availability=None, performance=None, quality=None, oee=None)
+
+
 def coverage(oee: Oee | None, t: Language) -> Markup:
     """How much of the planned time is known: the reader judges the figure by it."""
     if oee is None:
         return h("p", t("No state signal"), class_="coverage")
     if oee.coverage is None:
         return h("p", t("No planned time"), class_="coverage")
-    low = oee.coverage < 0.9
-    text = t("Data for {share} % of the time", share=t.percent(oee.coverage, 0))
+    share, few = t.share(oee.coverage), not enough(oee)
+    low = few or oee.coverage < 0.9
+    text = t("Data for {share} % of the time", share=share)
+    if few and oee.known_ns:
+        known = t.duration(oee.known_ns)
+        text = t("Too little data: {known} known, {share} % of the time", known=known, share=share)
     return h("p", low and icon("info", 14), text, class_="coverage low" if low else "coverage")
 
 
 def factors(oee: Oee | None, t: Language) -> Markup:
     """The three factors, small, as bars against 100 %."""
+    oee = oee and told(oee)
     rows = (
         ("A", t("Availability"), oee.availability if oee else None),
         ("P", t("Performance"), oee.performance if oee else None),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from dashboards.web.i18n import DASH, Language
 from dashboards.web.icons import icon
 from dashboards.web.markup import Markup, h, join
 from dashboards.web.parts import age, figure, live
 from dashboards.web.words import quality_tone, quality_word
+from plant.plant import Plant
 from plant.points import Level, Point, Quality
 from plant.tags import Tag
 
@@ -42,6 +44,16 @@ def ages(last: Mapping[str, Point]) -> dict[str, int]:
     return {tag_id: point.time_ns // 1_000_000 for tag_id, point in last.items()}
 
 
+def newest(plant: Plant, tags: Iterable[str]) -> dict[str, Point]:
+    """The newest point of each tag. Where a recording ended, which is no fault, its last usable value and time."""
+    last = plant.last(tags)
+    ended = [tag for tag, point in last.items() if point.quality == Quality.BAD_END_OF_RECORDING]
+    if not ended:
+        return last
+    usable = plant.historian.last_good(ended)
+    return last | {tag: replace(point, quality=Quality.BAD_END_OF_RECORDING) for tag, point in usable.items()}
+
+
 def value(tag: Tag | None, point: Point | None, t: Language) -> Markup:
     """A value as the reader knows it: the enumeration's text, the number with its unit, or a dash."""
     if tag is None or point is None or point.value is None:
@@ -60,5 +72,7 @@ def quality(point: Point | None, t: Language) -> Markup:
     tone = quality_tone(point.quality)
     if point.quality == Quality.GOOD:
         return h("span", quality_word(point.quality, t), class_="muted")
+    if point.quality == Quality.BAD_END_OF_RECORDING:
+        return h("span", icon("info", 14), quality_word(point.quality, t), class_="result muted")
     sign = "warning" if point.quality.level is Level.UNCERTAIN else "cross"
     return h("span", icon(sign, 14), quality_word(point.quality, t), class_=f"result {tone}")
