@@ -66,7 +66,7 @@ async def serve(
     historian = await asyncio.to_thread(DuckDbHistorian, folder.historian, memory_limit_mb=_HISTORIAN_MEMORY_MB)
     try:
         if before is not None:
-            await asyncio.to_thread(before)
+            await _wait_for(before, after)
         plant = Plant(config, historian)
         gateway = Gateway(config, historian, folder.gateway, clock=system_clock)
         await gateway.start()
@@ -86,6 +86,16 @@ async def serve(
             await gateway.stop()
     finally:
         await asyncio.to_thread(historian.close)
+
+
+async def _wait_for(before: Callable[[], object], after: Callable[[], object] | None) -> None:
+    """Wait in a thread; when we are told to end meanwhile, `after` ends the thread's waiting too."""
+    try:
+        await asyncio.to_thread(before)
+    except asyncio.CancelledError:
+        if after is not None:
+            after()
+        raise
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import logging
 import os
@@ -25,6 +24,8 @@ from simulators.history import generate_history
 from testbed.data_dir import DataDir
 from testbed.demo.start import demo_file
 
+_parent_ended = threading.Event()
+
 
 def make_history(folder: DataDir, days: int, seed: int, console: Console) -> None:
     """Fill an empty data folder with the days before now: all of it, or nothing when it is interrupted."""
@@ -43,6 +44,12 @@ def make_history(folder: DataDir, days: int, seed: int, console: Console) -> Non
         made = DataDir(Path(scratch))
         made.shopfloor.mkdir()
         task = progress.add_task(f"Making {days} days of history", total=1.0)
+
+        def step(fraction: float) -> None:
+            if _parent_ended.is_set():
+                raise KeyboardInterrupt
+            progress.update(task, completed=fraction)
+
         historian = DuckDbHistorian(made.historian)
         try:
             generate_history(
@@ -51,7 +58,7 @@ def make_history(folder: DataDir, days: int, seed: int, console: Console) -> Non
                 seed,
                 Window(now - days * DAY, now),
                 historian.write,
-                lambda fraction: progress.update(task, completed=fraction),
+                step,
                 made.shopfloor,
             )
         finally:
@@ -69,7 +76,7 @@ def _end_with_parent() -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 1024):
             pass
-    _thread.interrupt_main()  # tidies up the scratch folder and the terminal
+    _parent_ended.set()  # the main thread stops at its next step and tidies up the folder and the terminal
     time.sleep(2)
     os._exit(130)
 
@@ -79,8 +86,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     root, days, seed = sys.argv[1:]
     console = Console(stderr=True, highlight=False)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         make_history(DataDir(Path(root)), int(days), int(seed), console)
     except TestbedError as error:
         console.print(f"[red]{error}[/] {error.next_step}", soft_wrap=True)

@@ -51,8 +51,10 @@ class ShopFloorProcess:
         threading.Thread(target=wait, daemon=True).start()
 
     def end(self) -> None:
-        """Close its standard input, which ends it; does not wait."""
+        """Close its standard input, which ends it; does not wait. One that is still starting is ended at once."""
         self._ending = True
+        if not self.ready_line:
+            self._process.terminate()
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()

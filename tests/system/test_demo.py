@@ -113,3 +113,15 @@ def test_a_data_folder_belongs_to_one_plant(tmp_path):
     answer = run_testbed("demo", "--no-browser", "--port", str(free_port()), "--data-dir", data)
     assert answer.returncode == 2
     assert f"The data folder {data} holds the data of acme/ume; this plant is demo/hall-a." in answer.stderr
+
+
+@pytest.mark.parametrize("after_s", [1.5, 2.5])
+def test_a_stop_in_the_middle_of_the_start_is_quick_and_quiet(tmp_path, ports, after_s):
+    process = Running("demo", "--no-browser", "--data-dir", tmp_path / "data", "--history-days", "0", env=ports)
+    try:
+        time.sleep(after_s)
+        assert process.stop(signal.SIGINT) < 5  # the shop floor alone may take 2.5 s before it is killed
+    finally:
+        assert process.process.stderr is not None
+        process.process.stderr.close()
+    assert "Traceback" not in "".join(process.output)
